@@ -1,0 +1,1 @@
+"""One Kubeflow component a stage: typed interface, command, resource pool. No logic."""

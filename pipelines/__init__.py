@@ -1,0 +1,1 @@
+"""The pipeline: one builder, its targets, the compiled IR and the presets."""

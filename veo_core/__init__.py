@@ -1,0 +1,1 @@
+"""From raw footage to a registered generator of video with sound."""

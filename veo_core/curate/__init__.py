@@ -1,0 +1,1 @@
+"""The curation stages, from collected sources to training shards."""

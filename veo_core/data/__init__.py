@@ -1,0 +1,1 @@
+"""From training shards to batches: reading, bucketing and loading."""

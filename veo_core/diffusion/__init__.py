@@ -1,0 +1,1 @@
+"""Objectives, guidance and samplers."""

@@ -1,0 +1,108 @@
+"""The identity of installed code: what a stage would execute, as one digest.
+
+A module's fingerprint covers its own source, the source of each first-party module that it imports,
+directly or not, and the versions of the third-party distributions that those modules import. It is read
+from the source without importing it, so that the fingerprint of a training stage costs no torch import.
+"""
+
+import ast
+import hashlib
+import importlib.machinery
+import importlib.metadata
+import importlib.util
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+from veo_core.errors import UsageError
+
+
+def module_fingerprint(module: str) -> str:
+    """The hexadecimal digest of the code that `python -m module` would run.
+
+    Raises:
+        UsageError: no such module is installed.
+    """
+    sources, third_party = closure(module)
+    digest = hashlib.sha256(f"python {sys.version_info.major}.{sys.version_info.minor}\n".encode())
+    for name, path in sorted(sources.items()):
+        digest.update(f"{name} {_file_digest(path, path.stat().st_mtime_ns)}\n".encode())
+    for line in sorted(_distribution_versions(third_party)):
+        digest.update(f"{line}\n".encode())
+    return digest.hexdigest()
+
+
+def closure(module: str) -> tuple[dict[str, Path], set[str]]:
+    """First-party modules reachable from `module` with their files, and third-party top-level names."""
+    package = module.split(".")[0]
+    sources: dict[str, Path] = {}
+    third_party: set[str] = set()
+    start = _locate(module)
+    if start is None:
+        raise UsageError(f"no module named {module!r} is installed")
+    pending = [module]
+    while pending:
+        name = pending.pop()
+        if name in sources:
+            continue
+        path = _locate(name)
+        if path is None:
+            continue
+        sources[name] = path
+        pending.extend(name.rsplit(".", count)[0] for count in range(1, name.count(".") + 1))
+        for imported in _imports(path, path.stat().st_mtime_ns, name):
+            if imported.split(".")[0] == package:
+                pending.append(imported)
+            else:
+                third_party.add(imported.split(".")[0])
+    return sources, third_party - set(sys.stdlib_module_names)
+
+
+def _locate(module: str) -> Path | None:
+    """The source file of a module, found without importing anything."""
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    name = top
+    for part in rest:
+        if spec is None:
+            return None
+        name = f"{name}.{part}"
+        spec = importlib.machinery.PathFinder.find_spec(name, list(spec.submodule_search_locations or []))
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    return Path(spec.origin)
+
+
+@lru_cache(maxsize=4096)
+def _file_digest(path: Path, mtime_ns: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _imports(path: Path, mtime_ns: int, module: str) -> tuple[str, ...]:
+    """Every module that the source at `path` names in an import, at any depth of its code."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    found: list[str] = []
+    for node in ast.walk(ast.parse(path.read_bytes(), filename=str(path))):
+        if isinstance(node, ast.Import):
+            found.extend(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = importlib.util.resolve_name("." * node.level + base, package)
+            found.append(base)
+            found.extend(f"{base}.{alias.name}" for alias in node.names if alias.name != "*")
+    return tuple(found)
+
+
+@lru_cache(maxsize=1)
+def _distributions() -> dict[str, list[str]]:
+    return dict(importlib.metadata.packages_distributions())
+
+
+def _distribution_versions(top_level_names: set[str]) -> set[str]:
+    return {
+        f"{distribution}=={importlib.metadata.version(distribution)}"
+        for name in top_level_names
+        for distribution in _distributions().get(name, [])
+    }

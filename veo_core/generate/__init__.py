@@ -1,0 +1,1 @@
+"""From prompts to MP4 files with sound."""

@@ -1,0 +1,1 @@
+"""Clients of vision-language servers that speak the OpenAI protocol."""

@@ -1,0 +1,1 @@
+"""Decoding, encoding and measuring media files. PyAV is the only decoder and encoder."""

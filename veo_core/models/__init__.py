@@ -1,0 +1,1 @@
+"""The autoencoders, the text encoder and the joint audio-video transformer."""

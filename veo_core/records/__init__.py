@@ -1,0 +1,1 @@
+"""Typed records: what stages read and write."""

@@ -1,0 +1,99 @@
+"""The record of one clip, from the source file to the training shard."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from veo_core.records.base import Record
+from veo_core.records.files import FileRef
+
+Permission = Literal["allowed", "denied", "unknown"]
+
+
+class Source(Record):
+    """A source file, where it came from, and what its rights allow."""
+
+    source_id: str = Field(description="sha256 of the file's bytes")
+    name: str = Field(description="path relative to the footage folder, or the URL's path")
+    file: FileRef
+    origin: str = Field(description="kind of source, such as 'folder'")
+    source_url: str = ""
+    author: str = ""
+    licence_id: str = ""
+    licence_url: str = ""
+    retrieved_at: str = Field(default="", description="ISO 8601, as the rights sidecar states it")
+    ml_training: Permission = "unknown"
+    evidence: str = ""
+    caption: str = Field(default="", description="caption that came with the footage, if any")
+
+
+class MediaFacts(Record):
+    """What the prepared file is, as read back from it."""
+
+    width: int
+    height: int
+    fps: float
+    frames: int
+    seconds: float
+    audio_rate: int
+    audio_seconds: float
+
+
+class Signals(Record):
+    """Figures measured in the one decode pass over the source shot, before the transcode.
+
+    motion: mean absolute luma difference of consecutive frames at analysis size, 0 to 255.
+    sharpness: variance of the Laplacian of luma, mean over frames.
+    luma: mean luma, 0 to 255. contrast: its standard deviation.
+    text: score of burnt-in text, 0 to 1. bars: share of the picture that black bars covered.
+    loudness: dBFS root mean square of the sound. clipped: share of samples at full scale.
+    sync: seconds by which the sound lags the picture, NaN where nothing can be matched.
+    """
+
+    motion: float
+    sharpness: float
+    luma: float
+    contrast: float
+    text: float
+    bars: float
+    loudness: float
+    clipped: float
+    sync: float | None = None
+
+
+class Description(Record):
+    """What a judge says about a clip from its key frames."""
+
+    text: str
+    objects: list[str] = Field(default_factory=list)
+    setting: str = ""
+    judge: str
+    judge_version: str
+
+
+class Annotation(Record):
+    """Captions for training, from frames and sound."""
+
+    caption: str
+    short_caption: str
+    sound: str
+    judge: str
+    judge_version: str
+
+
+class Clip(Record):
+    """One clip: a shot of a source, prepared to the training spec."""
+
+    clip_id: str = Field(description="sha256 of the prepared file's bytes")
+    source: Source
+    shot: int = Field(description="index of the shot in its source")
+    start: float = Field(description="seconds into the source")
+    media: FileRef
+    facts: MediaFacts
+    signals: Signals
+    packet_hash: str = Field(description="sha256 of the source's compressed packets, container left out")
+    frame_hashes: list[str] = Field(description="perceptual hashes in time order, hexadecimal")
+    key_frames: list[FileRef] = Field(description="JPEG files in time order")
+    description: Description | None = None
+    annotation: Annotation | None = None
+    split: Literal["train", "validation", ""] = ""

@@ -1,0 +1,61 @@
+"""The record of a pipeline run: what ran, on what, with which result."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from veo_core.records.base import Record
+
+RunState = Literal["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
+TaskState = Literal["PENDING", "RUNNING", "SUCCEEDED", "CACHED", "FAILED", "SKIPPED", "CANCELLED"]
+
+
+class ArtifactRecord(Record):
+    """An artifact that a task read or wrote: where its bytes are, and their sha256."""
+
+    uri: str
+    digest: str
+    metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+class TaskRecord(Record):
+    """One executed (or skipped) task; `name` is its path in the DAG, such as "for-loop-1/0/describe"."""
+
+    name: str
+    component: str
+    state: TaskState
+    depends_on: list[str] = Field(default_factory=list)
+    started: float | None = Field(default=None, description="seconds since the epoch")
+    finished: float | None = None
+    attempts: int = 0
+    exit_code: int | None = None
+    reason: str = Field(default="", description="why it was skipped, cancelled, failed, or run anew")
+    cache_key: str = ""
+    command: list[str] = Field(default_factory=list)
+    parameters: dict[str, Any] = Field(default_factory=dict, description="input parameters")
+    inputs: dict[str, list[ArtifactRecord]] = Field(default_factory=dict)
+    outputs: dict[str, list[ArtifactRecord]] = Field(default_factory=dict)
+    output_parameters: dict[str, Any] = Field(default_factory=dict)
+    log: str = Field(default="", description="log file, relative to the run's folder")
+    peak_rss_bytes: int | None = None
+
+
+class RunRecord(Record):
+    """A run of a compiled pipeline; written to `run.json` in the run's folder at each change of state."""
+
+    schema_version: int = 1
+    run_id: str
+    pipeline: str
+    state: RunState
+    created: float
+    finished: float | None = None
+    ir_digest: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    git_sha: str = ""
+    git_dirty: bool = False
+    python: str = ""
+    platform: str = ""
+    cpus: int = 0
+    memory_bytes: int = 0
+    packages: dict[str, str] = Field(default_factory=dict, description="versions of installed libraries")
+    tasks: list[TaskRecord] = Field(default_factory=list)

@@ -1,0 +1,1 @@
+"""Registered models: records that can be found, verified and loaded again."""

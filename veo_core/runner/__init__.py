@@ -1,0 +1,1 @@
+"""The embedded engine: executes compiled Kubeflow pipelines without Docker, cloud or kfp."""

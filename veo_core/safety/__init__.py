@@ -1,0 +1,1 @@
+"""Prompt filter, output judge, and the gate in front of registration."""

@@ -1,0 +1,142 @@
+"""A content-addressed store at a local folder or at a gs:// or s3:// prefix.
+
+Objects are named by the sha256 of their bytes and never change, so writing one twice is harmless and
+a reader can always tell whether it got what the manifest promised. Marks are small named entries with
+which a stage remembers which shard of its work is done.
+"""
+
+import hashlib
+import os
+import tempfile
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import fsspec
+
+from veo_core.errors import UsageError
+from veo_core.records.base import Record, sha256_bytes
+from veo_core.records.files import FileRef, TableRef
+from veo_core.records.tables import table_from_bytes, table_to_bytes
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+class Store:
+    """Objects and marks below `root`.
+
+    Args:
+        root: a local path or a URI that fsspec knows (`gs://bucket/prefix`, `s3://bucket/prefix`).
+
+    Raises:
+        UsageError: the root cannot be written, or its protocol has no driver installed.
+    """
+
+    def __init__(self, root: str) -> None:
+        try:
+            self._fs, self._base = fsspec.core.url_to_fs(root)
+        except (ImportError, ValueError) as error:
+            raise UsageError(f"store {root}: {error}") from None
+        self._local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
+        self.root = self._base if self._local else root
+        if self._local:
+            try:
+                Path(self._base).mkdir(parents=True, exist_ok=True)
+                with tempfile.TemporaryFile(dir=self._base):
+                    pass
+            except OSError as error:
+                raise UsageError(f"store {root}: cannot be written: {error.strerror}") from None
+
+    def put_bytes(self, data: bytes, suffix: str) -> FileRef:
+        """Store `data`; `suffix` (such as ".mp4") tells people and tools what it is."""
+        digest = sha256_bytes(data)
+        path = f"objects/{digest[:2]}/{digest}{suffix}"
+        if not self._exists(path, len(data)):
+            self._write(path, data)
+        return FileRef(path=path, sha256=digest, bytes=len(data))
+
+    def put_file(self, source: Path, suffix: str | None = None) -> FileRef:
+        """Store the content of a local file without holding it in memory."""
+        with source.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        size = source.stat().st_size
+        path = f"objects/{digest[:2]}/{digest}{source.suffix if suffix is None else suffix}"
+        if not self._exists(path, size):
+            self._upload(source, path)
+        return FileRef(path=path, sha256=digest, bytes=size)
+
+    def put_table(self, rows: Sequence[Record], record: type[Record]) -> TableRef:
+        """Store records as a Parquet table."""
+        ref = self.put_bytes(table_to_bytes(rows, record), ".parquet")
+        return TableRef(path=ref.path, sha256=ref.sha256, bytes=ref.bytes, rows=len(rows))
+
+    def get_bytes(self, ref: FileRef) -> bytes:
+        """The bytes of an object, verified against its digest.
+
+        Raises:
+            UsageError: the object is missing or was altered.
+        """
+        try:
+            data: bytes = self._fs.cat_file(f"{self._base}/{ref.path}")
+        except FileNotFoundError:
+            raise UsageError(f"store {self.root}: object {ref.path} is missing") from None
+        if sha256_bytes(data) != ref.sha256:
+            raise UsageError(f"store {self.root}: object {ref.path} was altered: its sha256 does not match")
+        return data
+
+    def get_table(self, ref: FileRef, record: type[RecordT]) -> list[RecordT]:
+        """The rows of a stored table."""
+        return table_from_bytes(self.get_bytes(ref), record)
+
+    def local_path(self, ref: FileRef, folder: Path) -> Path:
+        """A local file with the object's bytes: the object itself, or a download into `folder`."""
+        if self._local:
+            path = Path(self._base) / ref.path
+            if not path.is_file():
+                raise UsageError(f"store {self.root}: object {ref.path} is missing")
+            return path
+        target = folder / Path(ref.path).name
+        if not target.exists():
+            part = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
+            part.write_bytes(self.get_bytes(ref))
+            part.replace(target)
+        return target
+
+    def set_mark(self, key: str, data: bytes) -> None:
+        """Atomically publish the mark `key`."""
+        self._write(f"marks/{key}", data)
+
+    def get_mark(self, key: str) -> bytes | None:
+        """The content of the mark `key`, or None where it was never set."""
+        try:
+            data: bytes = self._fs.cat_file(f"{self._base}/marks/{key}")
+        except FileNotFoundError:
+            return None
+        return data
+
+    def _exists(self, path: str, size: int) -> bool:
+        try:
+            return bool(self._fs.size(f"{self._base}/{path}") == size)
+        except FileNotFoundError:
+            return False
+
+    def _write(self, path: str, data: bytes) -> None:
+        if not self._local:
+            self._fs.pipe_file(f"{self._base}/{path}", data)
+            return
+        target = Path(self._base) / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.{os.getpid()}.{uuid.uuid4().hex}")
+        part.write_bytes(data)
+        part.replace(target)
+
+    def _upload(self, source: Path, path: str) -> None:
+        if not self._local:
+            self._fs.put_file(str(source), f"{self._base}/{path}")
+            return
+        target = Path(self._base) / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.{os.getpid()}.{uuid.uuid4().hex}")
+        self._fs.cp_file(str(source), str(part))
+        part.replace(target)
