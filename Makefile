@@ -1,0 +1,63 @@
+# The front door. `make help` lists the targets; README.md says more about each.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PRESET ?= world
+RUN ?= latest
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help setup setup-dev run test test-slow test-xla bench compile lint lock report clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/run.stamp: images/locks/run.txt pyproject.toml
+	@echo "setting up $(VENV) with $(PYTHON) (a few minutes the first time)"
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(PIP) install --require-hashes -r images/locks/run.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: images/locks/dev.txt $(VENV)/run.stamp
+	@echo "adding the development tools to $(VENV)"
+	@$(PIP) install --require-hashes -r images/locks/dev.txt
+	@touch $@
+
+setup: $(VENV)/run.stamp ## install what `make run` needs into .venv
+setup-dev: $(VENV)/dev.stamp ## install what the other targets need, too
+
+run: setup ## the whole pipeline: PRESET=smoke|world|world-full, ARGS="--footage FOLDER ..."
+	@$(BIN)/veo run --preset $(PRESET) $(ARGS)
+
+report: setup ## write a run's report: RUN=latest or an id
+	@$(BIN)/veo report $(RUN)
+
+test: setup-dev ## the tests, under 15 minutes on 2 cores
+	@$(BIN)/python -m pytest -m "not slow and not xla" $(ARGS)
+
+test-slow: setup-dev ## the tests that take minutes each
+	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-xla: ## a few training steps on torch-xla's CPU backend, in an environment of its own
+	@tests/xla/run
+
+bench: setup-dev ## the benchmarks; QUICK=1 for a shorter run, SEED= for other inputs
+	@$(BIN)/python -m benchmarks.world
+
+compile: setup-dev ## compile the pipeline to pipelines/compiled
+	@$(BIN)/python -m pipelines.compile
+
+lint: setup-dev ## formatting, lint, types, and whether the compiled pipeline is up to date
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pipelines.compile --check
+
+lock: ## refresh the lock files (needs `uv` on PATH)
+	@images/locks/refresh
+
+clean: ## remove runs, the store, caches and environments
+	rm -rf runs store build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis $(VENV) .venv-xla

@@ -1,0 +1,45 @@
+"""Encode the training set to latents once."""
+
+from typing import Any
+
+from kfp import dsl
+from kfp.dsl import Dataset, Model, Input, Output, OutputPath
+
+from components.stage import ACCELERATOR, stage_container
+
+POOL = ACCELERATOR
+
+
+def build(image: str) -> Any:
+    """The component that runs in `image`."""
+
+    @dsl.container_component
+    def encode_latents(
+        root: str,
+        seed: int,
+        config: dict,  # type: ignore[type-arg]
+        dataset: Input[Dataset],
+        dataset_digest: str,
+        video_vae: Input[Model],
+        video_vae_digest: str,
+        audio_vae: Input[Model],
+        audio_vae_digest: str,
+        manifest: Output[Dataset],
+        digest: OutputPath(str),  # type: ignore[valid-type]
+    ) -> Any:
+        return stage_container(
+            image,
+            "veo_core.train.encode_latents",
+            root=root,
+            seed=seed,
+            config=config,
+            manifest=manifest,
+            digest=digest,
+            inputs={
+                "dataset": (dataset, dataset_digest),
+                "video_vae": (video_vae, video_vae_digest),
+                "audio_vae": (audio_vae, audio_vae_digest),
+            },
+        )
+
+    return encode_latents

@@ -1,0 +1,42 @@
+"""Score the generated clips."""
+
+from typing import Any
+
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Output, OutputPath
+
+from components.stage import CPU, stage_container
+
+POOL = CPU
+
+
+def build(image: str) -> Any:
+    """The component that runs in `image`."""
+
+    @dsl.container_component
+    def evaluate(
+        root: str,
+        seed: int,
+        config: dict,  # type: ignore[type-arg]
+        generated: Input[Dataset],
+        generated_digest: str,
+        dataset: Input[Dataset],
+        dataset_digest: str,
+        manifest: Output[Dataset],
+        digest: OutputPath(str),  # type: ignore[valid-type]
+    ) -> Any:
+        return stage_container(
+            image,
+            "veo_core.evaluate.evaluate",
+            root=root,
+            seed=seed,
+            config=config,
+            manifest=manifest,
+            digest=digest,
+            inputs={
+                "generated": (generated, generated_digest),
+                "dataset": (dataset, dataset_digest),
+            },
+        )
+
+    return evaluate

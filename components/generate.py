@@ -1,0 +1,54 @@
+"""Generate clips with sound from the prompt suite."""
+
+from typing import Any
+
+from kfp import dsl
+from kfp.dsl import Dataset, Model, Input, Output, OutputPath
+
+from components.stage import ACCELERATOR, stage_container
+
+POOL = ACCELERATOR
+
+
+def build(image: str) -> Any:
+    """The component that runs in `image`."""
+
+    @dsl.container_component
+    def generate(
+        root: str,
+        seed: int,
+        config: dict,  # type: ignore[type-arg]
+        dataset: Input[Dataset],
+        dataset_digest: str,
+        latents: Input[Dataset],
+        latents_digest: str,
+        video_vae: Input[Model],
+        video_vae_digest: str,
+        audio_vae: Input[Model],
+        audio_vae_digest: str,
+        base: Input[Model],
+        base_digest: str,
+        upsampler: Input[Model],
+        upsampler_digest: str,
+        manifest: Output[Dataset],
+        digest: OutputPath(str),  # type: ignore[valid-type]
+    ) -> Any:
+        return stage_container(
+            image,
+            "veo_core.generate.generate",
+            root=root,
+            seed=seed,
+            config=config,
+            manifest=manifest,
+            digest=digest,
+            inputs={
+                "dataset": (dataset, dataset_digest),
+                "latents": (latents, latents_digest),
+                "video_vae": (video_vae, video_vae_digest),
+                "audio_vae": (audio_vae, audio_vae_digest),
+                "base": (base, base_digest),
+                "upsampler": (upsampler, upsampler_digest),
+            },
+        )
+
+    return generate

@@ -1,0 +1,39 @@
+"""Write training shards and text-to-video and image-to-video pairs."""
+
+from typing import Any
+
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Output, OutputPath
+
+from components.stage import CPU, stage_container
+
+POOL = CPU
+
+
+def build(image: str) -> Any:
+    """The component that runs in `image`."""
+
+    @dsl.container_component
+    def package(
+        root: str,
+        seed: int,
+        config: dict,  # type: ignore[type-arg]
+        clips: Input[Dataset],
+        clips_digest: str,
+        manifest: Output[Dataset],
+        digest: OutputPath(str),  # type: ignore[valid-type]
+    ) -> Any:
+        return stage_container(
+            image,
+            "veo_core.curate.package",
+            root=root,
+            seed=seed,
+            config=config,
+            manifest=manifest,
+            digest=digest,
+            inputs={
+                "clips": (clips, clips_digest),
+            },
+        )
+
+    return package

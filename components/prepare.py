@@ -1,0 +1,39 @@
+"""Split, measure, trim and transcode sources to clips of the training spec."""
+
+from typing import Any
+
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Output, OutputPath
+
+from components.stage import CPU, stage_container
+
+POOL = CPU
+
+
+def build(image: str) -> Any:
+    """The component that runs in `image`."""
+
+    @dsl.container_component
+    def prepare(
+        root: str,
+        seed: int,
+        config: dict,  # type: ignore[type-arg]
+        sources: Input[Dataset],
+        sources_digest: str,
+        manifest: Output[Dataset],
+        digest: OutputPath(str),  # type: ignore[valid-type]
+    ) -> Any:
+        return stage_container(
+            image,
+            "veo_core.curate.prepare",
+            root=root,
+            seed=seed,
+            config=config,
+            manifest=manifest,
+            digest=digest,
+            inputs={
+                "sources": (sources, sources_digest),
+            },
+        )
+
+    return prepare

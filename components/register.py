@@ -1,0 +1,65 @@
+"""Register the approved model."""
+
+from typing import Any
+
+from kfp import dsl
+from kfp.dsl import Dataset, Model, Input, Output, OutputPath
+
+from components.stage import CPU, stage_container
+
+POOL = CPU
+
+
+def build(image: str) -> Any:
+    """The component that runs in `image`."""
+
+    @dsl.container_component
+    def register(
+        root: str,
+        seed: int,
+        config: dict,  # type: ignore[type-arg]
+        dataset: Input[Dataset],
+        dataset_digest: str,
+        video_vae: Input[Model],
+        video_vae_digest: str,
+        audio_vae: Input[Model],
+        audio_vae_digest: str,
+        latents: Input[Dataset],
+        latents_digest: str,
+        base: Input[Model],
+        base_digest: str,
+        upsampler: Input[Model],
+        upsampler_digest: str,
+        generated: Input[Dataset],
+        generated_digest: str,
+        evaluation: Input[Dataset],
+        evaluation_digest: str,
+        safety: Input[Dataset],
+        safety_digest: str,
+        manifest: Output[Model],
+        digest: OutputPath(str),  # type: ignore[valid-type]
+        model: OutputPath(str),  # type: ignore[valid-type]
+    ) -> Any:
+        return stage_container(
+            image,
+            "veo_core.registry.register",
+            root=root,
+            seed=seed,
+            config=config,
+            manifest=manifest,
+            digest=digest,
+            inputs={
+                "dataset": (dataset, dataset_digest),
+                "video_vae": (video_vae, video_vae_digest),
+                "audio_vae": (audio_vae, audio_vae_digest),
+                "latents": (latents, latents_digest),
+                "base": (base, base_digest),
+                "upsampler": (upsampler, upsampler_digest),
+                "generated": (generated, generated_digest),
+                "evaluation": (evaluation, evaluation_digest),
+                "safety": (safety, safety_digest),
+            },
+            outputs={"model": model},
+        )
+
+    return register

@@ -1,0 +1,44 @@
+"""Judge the model's safety and decide whether it may be registered."""
+
+from typing import Any
+
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Output, OutputPath
+
+from components.stage import CPU, stage_container
+
+POOL = CPU
+
+
+def build(image: str) -> Any:
+    """The component that runs in `image`."""
+
+    @dsl.container_component
+    def safety_evaluation(
+        root: str,
+        seed: int,
+        config: dict,  # type: ignore[type-arg]
+        generated: Input[Dataset],
+        generated_digest: str,
+        evaluation: Input[Dataset],
+        evaluation_digest: str,
+        manifest: Output[Dataset],
+        digest: OutputPath(str),  # type: ignore[valid-type]
+        approved: OutputPath(str),  # type: ignore[valid-type]
+    ) -> Any:
+        return stage_container(
+            image,
+            "veo_core.safety.safety_evaluation",
+            root=root,
+            seed=seed,
+            config=config,
+            manifest=manifest,
+            digest=digest,
+            inputs={
+                "generated": (generated, generated_digest),
+                "evaluation": (evaluation, evaluation_digest),
+            },
+            outputs={"approved": approved},
+        )
+
+    return safety_evaluation

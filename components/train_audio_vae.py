@@ -1,0 +1,39 @@
+"""Train the audio autoencoder."""
+
+from typing import Any
+
+from kfp import dsl
+from kfp.dsl import Dataset, Model, Input, Output, OutputPath
+
+from components.stage import ACCELERATOR, stage_container
+
+POOL = ACCELERATOR
+
+
+def build(image: str) -> Any:
+    """The component that runs in `image`."""
+
+    @dsl.container_component
+    def train_audio_vae(
+        root: str,
+        seed: int,
+        config: dict,  # type: ignore[type-arg]
+        dataset: Input[Dataset],
+        dataset_digest: str,
+        manifest: Output[Model],
+        digest: OutputPath(str),  # type: ignore[valid-type]
+    ) -> Any:
+        return stage_container(
+            image,
+            "veo_core.train.audio_vae",
+            root=root,
+            seed=seed,
+            config=config,
+            manifest=manifest,
+            digest=digest,
+            inputs={
+                "dataset": (dataset, dataset_digest),
+            },
+        )
+
+    return train_audio_vae

@@ -1,0 +1,39 @@
+"""Train the upsampler of the cascade."""
+
+from typing import Any
+
+from kfp import dsl
+from kfp.dsl import Dataset, Model, Input, Output, OutputPath
+
+from components.stage import ACCELERATOR, stage_container
+
+POOL = ACCELERATOR
+
+
+def build(image: str) -> Any:
+    """The component that runs in `image`."""
+
+    @dsl.container_component
+    def train_upsampler(
+        root: str,
+        seed: int,
+        config: dict,  # type: ignore[type-arg]
+        latents: Input[Dataset],
+        latents_digest: str,
+        manifest: Output[Model],
+        digest: OutputPath(str),  # type: ignore[valid-type]
+    ) -> Any:
+        return stage_container(
+            image,
+            "veo_core.train.upsampler",
+            root=root,
+            seed=seed,
+            config=config,
+            manifest=manifest,
+            digest=digest,
+            inputs={
+                "latents": (latents, latents_digest),
+            },
+        )
+
+    return train_upsampler
