@@ -133,29 +133,22 @@ def stage_main(run: Callable[..., Manifest | Result], argv: Sequence[str] | None
 
 
 def _run_stage(run: Callable[..., Manifest | Result], argv: Sequence[str] | None) -> None:
-    module = inspect.getmodule(run)
-    assert module is not None
-    module_name = module.__spec__.name if module.__spec__ else module.__name__
-    stage = module_name.rsplit(".", 1)[-1]
-    hints = typing.get_type_hints(run)
-    config_type: type[Record] = hints["config"]
-    inputs = {n: Manifest not in (hint,) for n, hint in hints.items() if _is_manifest(n, hint)}
-
-    arguments = _parser(stage, module.__doc__ or "", config_type, inputs).parse_args(argv)
-    config = _parse_config(config_type, arguments.config)
+    interface = interface_of(run)
+    arguments = stage_parser(interface).parse_args(argv)
+    config = _parse_config(interface.config, arguments.config)
     manifests: dict[str, Manifest | None] = {}
-    for name in inputs:
+    for name in interface.inputs:
         path, digest = getattr(arguments, name), getattr(arguments, f"{name}_digest")
         manifests[name] = read_manifest(path, digest) if path else None
     identity = {
-        "stage": stage,
-        "code": module_fingerprint(module_name),
+        "stage": interface.stage,
+        "code": module_fingerprint(interface.module),
         "config": config.digest,
         "seed": arguments.seed,
         "inputs": {name: manifest.digest if manifest else None for name, manifest in manifests.items()},
     }
     context = Context(
-        stage=stage,
+        stage=interface.stage,
         store=Store(arguments.root),
         seed=arguments.seed,
         key=sha256_bytes(canonical_json(identity))[:32],
@@ -167,28 +160,47 @@ def _run_stage(run: Callable[..., Manifest | Result], argv: Sequence[str] | None
     _publish(result, arguments)
 
 
-def _is_manifest(name: str, hint: Any) -> bool:
-    return name != "return" and (hint is Manifest or Manifest in typing.get_args(hint))
+@dataclass(frozen=True)
+class Interface:
+    """What a stage's `run` declares: its module, its configuration, and whether each input is optional."""
+
+    module: str
+    stage: str
+    description: str
+    config: type[Record]
+    inputs: dict[str, bool]
 
 
-def _parser(
-    stage: str, description: str, config_type: type[Record], inputs: dict[str, bool]
-) -> argparse.ArgumentParser:
+def interface_of(run: Callable[..., Manifest | Result]) -> Interface:
+    """The interface of a stage, read from the signature of its `run`."""
+    module = inspect.getmodule(run)
+    assert module is not None
+    name = module.__spec__.name if module.__spec__ else module.__name__
+    hints = typing.get_type_hints(run)
+    config = hints.pop("config")
+    hints.pop("return", None)
+    manifests = {key: hint for key, hint in hints.items() if Manifest in (hint, *typing.get_args(hint))}
+    inputs = {key: type(None) in typing.get_args(hint) for key, hint in manifests.items()}
+    return Interface(name, name.rsplit(".", 1)[-1], module.__doc__ or "", config, inputs)
+
+
+def stage_parser(interface: Interface) -> argparse.ArgumentParser:
+    """The command line of a stage."""
     epilog = "configuration keys:\n" + "\n".join(
         f"  {name}: {info.description or ''} (default {info.get_default(call_default_factory=True)!r})"
         if not info.is_required()
         else f"  {name}: {info.description or ''} (required)"
-        for name, info in config_type.model_fields.items()
+        for name, info in interface.config.model_fields.items()
     )
     parser = argparse.ArgumentParser(
-        prog=stage,
-        description=description,
-        epilog=epilog,
+        prog=f"python -m {interface.module}",
+        description=interface.description,
+        epilog=epilog.replace("%", "%%"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--root", required=True, metavar="URI", help="store: a folder, gs:// or s3://")
-    for name, optional in inputs.items():
+    for name, optional in interface.inputs.items():
         flag = name.replace("_", "-")
         parser.add_argument(f"--{flag}", required=not optional, metavar="PATH", help=f"manifest of {flag}")
         parser.add_argument(f"--{flag}-digest", default="", metavar="SHA256", help="its expected digest")

@@ -1,0 +1,115 @@
+"""Recipes: a preset, a user's file over it and single settings, validated before anything runs."""
+
+import importlib
+import importlib.resources
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, create_model
+
+from veo_core.errors import UsageError
+from veo_core.records.base import Record, read_yaml
+
+STAGES = {
+    "collect": "veo_core.curate.collect",
+    "prepare": "veo_core.curate.prepare",
+    "describe": "veo_core.curate.describe",
+    "dedup": "veo_core.curate.dedup",
+    "safety_filter": "veo_core.curate.safety_filter",
+    "quality_filter": "veo_core.curate.quality_filter",
+    "annotate": "veo_core.curate.annotate",
+    "package": "veo_core.curate.package",
+    "train_video_vae": "veo_core.train.video_vae",
+    "train_audio_vae": "veo_core.train.audio_vae",
+    "encode_latents": "veo_core.train.encode_latents",
+    "train_base": "veo_core.train.base",
+    "train_upsampler": "veo_core.train.upsampler",
+    "generate": "veo_core.generate.generate",
+    "evaluate": "veo_core.evaluate.evaluate",
+    "safety_evaluation": "veo_core.safety.safety_evaluation",
+    "register": "veo_core.registry.register",
+}
+
+
+class BaseRecipe(Record):
+    """What a run does, besides the configuration of each stage."""
+
+    judge_server: Literal["world", "external"] = Field(
+        default="world",
+        description="'world' starts the world's judge on loopback; 'external' uses OPENAI_BASE_URL",
+    )
+    seed: int = 0
+
+
+def recipe_type() -> type[BaseRecipe]:
+    """The recipe's record: one section a stage, each the stage's own configuration."""
+    sections: dict[str, Any] = {}
+    for stage, module in STAGES.items():
+        config = typing.get_type_hints(importlib.import_module(module).run)["config"]
+        sections[stage] = (config, Field(default_factory=config))
+    return create_model("Recipe", __base__=BaseRecipe, **sections)
+
+
+def load_recipe(preset: str, config: Path | None, settings: list[str]) -> BaseRecipe:
+    """The preset, overlaid by the user's YAML file, then by `SECTION.KEY=VALUE` settings.
+
+    Raises:
+        UsageError: no such preset, a file that cannot be read, an unknown key, or a value out of range.
+    """
+    values = _preset(preset)
+    where = f"preset {preset}"
+    if config is not None:
+        user = read_yaml(config) or {}
+        if not isinstance(user, dict):
+            raise UsageError(f"{config}: expected sections such as 'describe:', got {type(user).__name__}")
+        values = _merge(values, user)
+        where = str(config)
+    for setting in settings:
+        values = _merge(values, _parse_setting(setting))
+        where = f"--set {setting}"
+    return recipe_type().parse(values, where=where)
+
+
+def parameters(recipe: BaseRecipe, root: str) -> dict[str, Any]:
+    """The pipeline's parameters for a recipe."""
+    dumped = recipe.model_dump(mode="json")
+    configs = {f"{stage}_config": dumped[stage] for stage in STAGES}
+    return {"root": root, "seed": recipe.seed, **configs}
+
+
+def _preset(name: str) -> dict[str, Any]:
+    folder = importlib.resources.files("pipelines") / "presets"
+    names = sorted(
+        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml")
+    )
+    if name not in names:
+        raise UsageError(f"--preset {name}: no such preset; there are {', '.join(names)}")
+    preset: dict[str, Any] = yaml.safe_load((folder / f"{name}.yaml").read_text())
+    return preset
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Mappings merge key by key; everything else is replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _parse_setting(setting: str) -> dict[str, Any]:
+    path, separator, text = setting.partition("=")
+    if not separator or not path:
+        raise UsageError(
+            f"--set {setting}: expected SECTION.KEY=VALUE, such as describe.prompt='What is shown?'"
+        )
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    for key in reversed(path.split(".")):
+        value = {key: value}
+    assert isinstance(value, dict)
+    return value
