@@ -1,0 +1,184 @@
+"""The command line that every stage shares, on a small stage of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from veo_core.records.manifest import Manifest
+
+STAGE = '''
+"""Square numbers."""
+
+import os
+from collections.abc import Sequence
+
+from pydantic import Field
+
+from veo_core.records.base import Record
+from veo_core.records.manifest import Manifest
+from veo_core.stage import Context, Result, stage_main
+
+
+class SquareConfig(Record):
+    upto: int = Field(default=8, ge=0, description="how many numbers to square")
+    log: str = Field(default="", description="file that gets a line for each number squared")
+    die_at: int = Field(default=-1, description="number at which the process dies")
+
+
+class Square(Record):
+    number: int
+    square: int
+
+
+class Work:
+    def __init__(self, config: SquareConfig) -> None:
+        self.config = config
+
+    def __call__(self, numbers: Sequence[int]) -> list[Square]:
+        for number in numbers:
+            if number == self.config.die_at:
+                if os.path.exists(self.config.log + ".alive"):
+                    continue
+                open(self.config.log + ".alive", "w").close()
+                os.kill(os.getpid(), 9)
+            if self.config.log:
+                with open(self.config.log, "a") as stream:
+                    stream.write(f"{number}\\n")
+        return [Square(number=number, square=number * number) for number in numbers]
+
+
+def run(*, numbers: Manifest | None = None, config: SquareConfig, context: Context) -> Manifest | Result:
+    if config.upto == 13:
+        raise RuntimeError("thirteen")
+    rows = context.map_shards(
+        range(config.upto), Work(config), identity=str, result=Square, shard_size=2
+    )
+    rows = sorted(rows, key=lambda row: row.number)
+    table = context.store.put_table(rows, Square)
+    manifest = Manifest(
+        stage=context.stage, config_digest=config.digest, rows=len(rows), tables={"squares": table}
+    )
+    return Result(manifest, {"sum": str(sum(row.square for row in rows))})
+
+
+if __name__ == "__main__":
+    stage_main(run)
+'''
+
+
+class StageRunner:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        package = folder / "package"
+        package.mkdir()
+        (package / "square.py").write_text(STAGE)
+
+    def __call__(
+        self, *arguments: str, config: object = None, workers: int = 1
+    ) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "square", "--root", str(self.folder / "store"), *arguments]
+        if config is not None:
+            command += ["--config", json.dumps(config)]
+        if "--help" not in arguments:
+            command += ["--manifest", str(self.folder / "out" / "manifest.json")]
+        environment = os.environ | {"PYTHONPATH": str(self.folder / "package"), "VEO_WORKERS": str(workers)}
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+
+    @property
+    def manifest(self) -> Manifest:
+        return Manifest.load(self.folder / "out" / "manifest.json")
+
+
+@pytest.fixture
+def square(tmp_path: Path) -> StageRunner:
+    return StageRunner(tmp_path)
+
+
+def one_line(process: subprocess.CompletedProcess[str]) -> str:
+    assert process.returncode == 2, process.stderr
+    assert "Traceback" not in process.stderr
+    lines = process.stderr.strip().splitlines()
+    assert len(lines) == 1, process.stderr
+    return lines[0]
+
+
+def test_stage_help_explains_its_configuration(square: StageRunner) -> None:
+    text = square("--help").stdout
+    assert "Square numbers." in text
+    assert "upto: how many numbers to square (default 8)" in text
+
+
+def test_stage_writes_manifest_digest_outputs_and_executor_output(
+    square: StageRunner, tmp_path: Path
+) -> None:
+    out = tmp_path / "deep" / "er"
+    process = square(
+        "--digest", str(out / "digest"), "--output", "sum", str(out / "sum"),
+        "--executor-output", str(out / "executor.json"), config={"upto": 4},
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    assert square.manifest.rows == 4
+    assert (out / "digest").read_text() == square.manifest.digest
+    assert (out / "sum").read_text() == "14"
+    metadata = json.loads((out / "executor.json").read_text())["artifacts"]["manifest"]["artifacts"][0][
+        "metadata"
+    ]
+    assert metadata["digest"] == square.manifest.digest
+
+
+def test_stage_result_does_not_depend_on_the_number_of_workers(square: StageRunner) -> None:
+    assert square(config={"upto": 9}, workers=1).returncode == 0
+    alone = square.manifest.digest
+    (square.folder / "store").rename(square.folder / "old")
+    assert square(config={"upto": 9}, workers=3).returncode == 0
+    assert square.manifest.digest == alone
+
+
+def test_unknown_configuration_key_names_the_nearest_right_one(square: StageRunner) -> None:
+    assert "'upto'" in one_line(square(config={"up_to": 3}))
+
+
+@pytest.mark.parametrize("config", ["{broken", "missing.yaml", '{"upto": -1}', '{"upto": "many"}'])
+def test_bad_configuration_is_one_line(square: StageRunner, config: str) -> None:
+    assert one_line(square("--config", config)).startswith("error: ")
+
+
+def test_input_manifest_with_another_digest_is_refused(square: StageRunner, tmp_path: Path) -> None:
+    assert square(config={"upto": 3}).returncode == 0
+    path = str(tmp_path / "out" / "manifest.json")
+    assert square("--numbers", path, "--numbers-digest", square.manifest.digest).returncode == 0
+    assert "expected 00" in one_line(square("--numbers", path, "--numbers-digest", "00"))
+
+
+def test_unwritable_store_is_one_line(square: StageRunner) -> None:
+    assert "cannot be written" in one_line(square("--root", "/proc/store"))
+
+
+def test_unexpected_error_shows_its_traceback(square: StageRunner) -> None:
+    process = square(config={"upto": 13})
+    assert process.returncode == 1
+    assert "RuntimeError: thirteen" in process.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_stage_killed_in_the_middle_repeats_no_finished_shard(
+    square: StageRunner, tmp_path: Path, workers: int
+) -> None:
+    log = tmp_path / "log"
+    config = {"upto": 60, "log": str(log), "die_at": 7}
+    killed = square(config=config, workers=workers)
+    assert killed.returncode != 0
+    done_before = len(log.read_text().split())
+    again = square(config=config, workers=workers)
+    assert again.returncode == 0, again.stderr
+    assert square.manifest.rows == 60
+    counts = [log.read_text().split().count(str(number)) for number in range(60) if number != 7]
+    assert min(counts) == 1
+    repeated = sum(counts) - len(counts)
+    largest_shard = 7
+    assert repeated <= largest_shard * workers < len(counts)
+    assert done_before > repeated
