@@ -1,7 +1,10 @@
 """Decoding of untrusted media files within limits."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -22,6 +25,7 @@ class Limits:
     max_seconds: float = 600.0
     max_frames: int = 36_000
     max_streams: int = 8
+    max_decoded_bytes: int = 4 << 30
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Decoded:
         audio: samples in [-1, 1], float32 [c, l], from the first frame's time on; None without a sound track.
         audio_rate: samples per second, 0 without a sound track.
         fps: average frames per second.
+        packet_hash: sha256 of the compressed picture and sound without their container, hexadecimal.
     """
 
     frames: npt.NDArray[np.uint8]
@@ -41,6 +46,7 @@ class Decoded:
     audio: npt.NDArray[np.float32] | None
     audio_rate: int
     fps: float
+    packet_hash: str = ""
 
     @property
     def seconds(self) -> float:
@@ -53,25 +59,29 @@ def decode(
     *,
     limits: Limits | None = None,
     size: tuple[int, int] | None = None,
+    max_short_side: int | None = None,
     audio_rate: int | None = None,
     mono: bool = False,
 ) -> Decoded:
-    """Decode a whole file.
+    """Decode a whole file in one pass.
 
     Args:
         path: an MP4/MOV or Matroska/WebM file.
         limits: what the file may cost.
         size: (height, width) to scale pictures to; their own size where None.
+        max_short_side: pictures with a longer short side are scaled down to it, where `size` is None.
         audio_rate: samples per second to resample to; the track's own rate where None.
         mono: mix the sound down to one channel.
 
     Raises:
-        ItemError: the file cannot be decoded (rule "undecodable") or exceeds a limit (rule "limit").
+        ItemError: the file cannot be decoded whole (rule "undecodable") or exceeds a limit (rule "limit").
     """
     limits = limits or Limits()
     try:
         with open_media(path, limits) as container:
-            return _decode(container, limits, size, audio_rate, mono)
+            pass_ = _Pass(container, limits, size, max_short_side, audio_rate, mono)
+            pass_.run()
+            return pass_.result()
     except (av.error.FFmpegError, ValueError, OverflowError, MemoryError) as error:
         raise ItemError("undecodable", f"{type(error).__name__}: {error}") from None
 
@@ -84,8 +94,7 @@ def open_media(path: str | Path, limits: Limits) -> av.container.InputContainer:
     """
     path = Path(path)
     with path.open("rb") as stream:
-        head = stream.read(12)
-    demuxer = next((name for magic, name in DEMUXERS.items() if magic in (head[4:8], head[:4])), None)
+        demuxer = demuxer_of(stream.read(12))
     if demuxer is None:
         raise ItemError("undecodable", "not an MP4, MOV, Matroska or WebM file")
     if path.stat().st_size > limits.max_bytes:
@@ -101,6 +110,11 @@ def open_media(path: str | Path, limits: Limits) -> av.container.InputContainer:
         container.close()
         raise
     return container
+
+
+def demuxer_of(head: bytes) -> str | None:
+    """The demuxer that a file's first 12 bytes name, None where no allowed one fits."""
+    return next((name for magic, name in DEMUXERS.items() if magic in (head[4:8], head[:4])), None)
 
 
 def _check(container: av.container.InputContainer, limits: Limits) -> None:
@@ -119,54 +133,97 @@ def _check(container: av.container.InputContainer, limits: Limits) -> None:
         raise ItemError("limit", f"{container.duration / av.time_base:.1f} s, at most {limits.max_seconds} s")
 
 
-def _decode(
-    container: av.container.InputContainer,
-    limits: Limits,
-    size: tuple[int, int] | None,
-    audio_rate: int | None,
-    mono: bool,
-) -> Decoded:
-    video = container.streams.video[0]
-    sound = container.streams.audio[0] if container.streams.audio else None
-    pictures: list[npt.NDArray[np.uint8]] = []
-    times: list[float] = []
-    pieces: list[npt.NDArray[np.float32]] = []
+@dataclass
+class _Pass:
+    """One pass over a container: what was asked for, and what has been decoded so far."""
+
+    container: av.container.InputContainer
+    limits: Limits
+    size: tuple[int, int] | None
+    max_short_side: int | None
+    audio_rate: int | None
+    mono: bool
+    pictures: list[npt.NDArray[np.uint8]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    pieces: list[npt.NDArray[np.float32]] = field(default_factory=list)
     sound_start: float | None = None
-    resampler = None
-    if sound is not None:
-        layout = "mono" if mono else sound.codec_context.layout.name
-        resampler = av.AudioResampler(
-            format="fltp", layout=layout, rate=audio_rate or sound.codec_context.sample_rate
-        )
-    for frame in container.decode([stream for stream in (video, sound) if stream is not None]):
-        if isinstance(frame, av.VideoFrame):
-            if frame.width * frame.height > limits.max_pixels:
-                raise ItemError("limit", f"{frame.width}x{frame.height} pixels are too many")
-            if len(pictures) >= limits.max_frames:
-                raise ItemError("limit", f"more than {limits.max_frames} frames")
-            height, width = size or (frame.height, frame.width)
-            pictures.append(frame.to_ndarray(format="rgb24", width=width, height=height))
-            times.append(
-                float(frame.time) if frame.time is not None else len(times) / float(video.average_rate)
-            )
-        elif resampler is not None:
-            if sound_start is None:
-                sound_start = float(frame.time or 0.0)
-            pieces.extend(piece.to_ndarray() for piece in resampler.resample(frame))
-    if not pictures:
-        raise ItemError("undecodable", "no frame could be decoded")
-    if len({picture.shape for picture in pictures}) != 1:
-        raise ItemError("undecodable", "the picture changes its size")
-    if resampler is not None and pieces:
-        pieces.extend(piece.to_ndarray() for piece in resampler.resample(None))
-    pts = np.asarray(times) - times[0]
-    if len(pts) > 1 and not np.all(np.diff(pts) > 0):
-        raise ItemError("undecodable", "presentation times do not increase")
-    step = float(pts[-1]) / (len(pts) - 1) if len(pts) > 1 else 1.0 / float(video.average_rate or 1)
-    audio = None
-    if pieces and resampler is not None:
-        audio = _align(np.concatenate(pieces, axis=1), (sound_start or 0.0) - times[0], resampler.rate)
-    return Decoded(np.stack(pictures), pts, audio, resampler.rate if audio is not None else 0, 1.0 / step)
+    digests: dict[int, Any] = field(default_factory=dict)
+    packets: int = 0
+
+    def run(self) -> None:
+        self.video = self.container.streams.video[0]
+        sound = self.container.streams.audio[0] if self.container.streams.audio else None
+        self.period = 1.0 / float(self.video.average_rate or self.video.guessed_rate or 1)
+        # Threads cost more than they give on short clips, and stages already use every core.
+        self.video.codec_context.thread_count = 1
+        self.video.codec_context.options = {"err_detect": "explode"}
+        self.resampler = None
+        if sound is not None:
+            layout = "mono" if self.mono else sound.codec_context.layout.name
+            rate = self.audio_rate or sound.codec_context.sample_rate
+            self.resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+        streams = [stream for stream in (self.video, sound) if stream is not None]
+        self.digests = {stream.index: hashlib.sha256() for stream in streams}
+        for packet in self.container.demux(streams):
+            if packet.is_corrupt:
+                raise ItemError("undecodable", "a packet is corrupt")
+            if packet.size:
+                self.digests[packet.stream.index].update(packet)
+                self.packets += packet.stream is self.video or packet.stream.index == self.video.index
+            for frame in packet.decode():
+                if isinstance(frame, av.VideoFrame):
+                    self._picture(frame)
+                elif self.resampler is not None:
+                    self._sound(frame)
+
+    def _picture(self, frame: av.VideoFrame) -> None:
+        if frame.width * frame.height > self.limits.max_pixels:
+            raise ItemError("limit", f"{frame.width}x{frame.height} pixels are too many")
+        if len(self.pictures) >= self.limits.max_frames:
+            raise ItemError("limit", f"more than {self.limits.max_frames} frames")
+        height, width = self.size or _scaled(frame.height, frame.width, self.max_short_side)
+        if (len(self.pictures) + 1) * height * width * 3 > self.limits.max_decoded_bytes:
+            raise ItemError("limit", f"more than {self.limits.max_decoded_bytes} bytes of decoded pictures")
+        self.pictures.append(frame.to_ndarray(format="rgb24", width=width, height=height))
+        time = float(frame.time) if frame.time is not None else len(self.times) * self.period
+        self.times.append(time)
+        if time - self.times[0] > self.limits.max_seconds:
+            raise ItemError("limit", f"more than {self.limits.max_seconds} s")
+
+    def _sound(self, frame: av.AudioFrame) -> None:
+        assert self.resampler is not None
+        if self.sound_start is None:
+            self.sound_start = float(frame.time or 0.0)
+        for piece in self.resampler.resample(frame):
+            self.pieces.append(piece.to_ndarray())
+
+    def result(self) -> Decoded:
+        if not self.pictures:
+            raise ItemError("undecodable", "no frame could be decoded")
+        if self.packets < self.video.frames:
+            raise ItemError("undecodable", f"truncated: {self.packets} of {self.video.frames} pictures")
+        if len({picture.shape for picture in self.pictures}) != 1:
+            raise ItemError("undecodable", "the picture changes its size")
+        pts = np.asarray(self.times) - self.times[0]
+        if len(pts) > 1 and not np.all(np.diff(pts) > 0):
+            raise ItemError("undecodable", "presentation times do not increase")
+        step = float(pts[-1]) / (len(pts) - 1) if len(pts) > 1 else self.period
+        audio = None
+        if self.pieces and self.resampler is not None:
+            self.pieces.extend(piece.to_ndarray() for piece in self.resampler.resample(None))
+            start = (self.sound_start or 0.0) - self.times[0]
+            audio = _align(np.concatenate(self.pieces, axis=1), start, self.resampler.rate)
+        whole = hashlib.sha256(b"".join(digest.digest() for digest in self.digests.values()))
+        rate = self.resampler.rate if self.resampler is not None and audio is not None else 0
+        return Decoded(np.stack(self.pictures), pts, audio, rate, 1.0 / step, whole.hexdigest())
+
+
+def _scaled(height: int, width: int, max_short_side: int | None) -> tuple[int, int]:
+    """(height, width) with the short side at most `max_short_side`."""
+    if max_short_side is None or min(height, width) <= max_short_side:
+        return height, width
+    scale = Fraction(max_short_side, min(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def _align(audio: npt.NDArray[np.float32], start: float, rate: int) -> npt.NDArray[np.float32]:

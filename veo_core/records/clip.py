@@ -13,7 +13,7 @@ Permission = Literal["allowed", "denied", "unknown"]
 class Source(Record):
     """A source file, where it came from, and what its rights allow."""
 
-    source_id: str = Field(description="sha256 of the file's bytes")
+    source_id: str = Field(description="sha256 of the name and the file's sha256, so that copies stay apart")
     name: str = Field(description="path relative to the footage folder, or the URL's path")
     file: FileRef
     origin: str = Field(description="kind of source, such as 'folder'")
@@ -43,11 +43,12 @@ class Signals(Record):
     """Figures measured in the one decode pass over the source shot, before the transcode.
 
     motion: mean absolute luma difference of consecutive frames at analysis size, 0 to 255.
-    sharpness: variance of the Laplacian of luma, mean over frames.
+    sharpness: share of the picture's fine variation that a further blur would take away, 0 to 1.
     luma: mean luma, 0 to 255. contrast: its standard deviation.
     text: score of burnt-in text, 0 to 1. bars: share of the picture that black bars covered.
-    loudness: dBFS root mean square of the sound. clipped: share of samples at full scale.
-    sync: seconds by which the sound lags the picture, NaN where nothing can be matched.
+    loudness: dBFS root mean square of the sound, -120 for silence or no sound track.
+    clipped: share of samples at full scale.
+    sync: seconds by which the sound lags the picture, None where nothing can be matched.
     """
 
     motion: float
@@ -84,7 +85,7 @@ class Annotation(Record):
 class Clip(Record):
     """One clip: a shot of a source, prepared to the training spec."""
 
-    clip_id: str = Field(description="sha256 of the prepared file's bytes")
+    clip_id: str = Field(description="sha256 of the source id and the shot; `media.sha256` names the content")
     source: Source
     shot: int = Field(description="index of the shot in its source")
     start: float = Field(description="seconds into the source")
@@ -93,7 +94,21 @@ class Clip(Record):
     signals: Signals
     packet_hash: str = Field(description="sha256 of the source's compressed packets, container left out")
     frame_hashes: list[str] = Field(description="perceptual hashes in time order, hexadecimal")
+    signature: str = Field(description="base64 of colour thumbnails and sound envelope, for near-duplicates")
     key_frames: list[FileRef] = Field(description="JPEG files in time order")
     description: Description | None = None
     annotation: Annotation | None = None
     split: Literal["train", "validation", ""] = ""
+
+
+class Pair(Record):
+    """One training pair: a text, or a text and a first frame, with the clip that it asks for."""
+
+    pair_id: str = Field(description="mode and clip id")
+    mode: Literal["t2v", "i2v"]
+    clip_id: str
+    split: Literal["train", "validation"]
+    caption: str
+    first_frame: FileRef | None = Field(default=None, description="JPEG, only for image-to-video")
+    media: FileRef = Field(description="MP4 with sound")
+    shard: str = Field(description="name of the shard file that holds the clip")

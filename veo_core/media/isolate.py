@@ -1,0 +1,105 @@
+"""Work on untrusted files in a child process whose death or hang costs one item."""
+
+import multiprocessing
+import os
+import traceback
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from typing import TypeVar
+
+from veo_core.errors import ItemError
+
+T = TypeVar("T")
+
+_DONE, _ITEM_ERROR, _BUG = b"d", b"i", b"b"
+
+
+def run_isolated(
+    items: Sequence[T], work: Callable[[T], bytes], *, timeout_seconds: float
+) -> list[bytes | ItemError]:
+    """Apply `work` to each item in one forked child; a new child goes on after one that died.
+
+    Results cross as bytes, never as pickles: a child that a hostile file has taken over cannot make its
+    parent run code.
+
+    Args:
+        items: what to work on, in order.
+        work: gives the item's result as bytes; may raise ItemError.
+        timeout_seconds: time that one item may take.
+
+    Returns:
+        The result of each item, or why it has none: the item's own ItemError, or one with rule "crash"
+        (the child died) or "timeout".
+
+    Raises:
+        RuntimeError: `work` raised anything else; the message holds its traceback.
+    """
+    results: list[bytes | ItemError] = []
+    while len(results) < len(items):
+        _run_child(items[len(results) :], work, timeout_seconds, results)
+    return results
+
+
+def _run_child(
+    items: Sequence[T],
+    work: Callable[[T], bytes],
+    timeout_seconds: float,
+    results: list[bytes | ItemError],
+) -> None:
+    """Work through `items` until they end or the child does; exactly the last outcome may be its death."""
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=_child, args=(items, work, receiver, sender), daemon=False)
+    child.start()
+    sender.close()
+    try:
+        for _ in items:
+            outcome = _receive(receiver, child, timeout_seconds)
+            results.append(outcome)
+            if isinstance(outcome, ItemError) and outcome.rule in ("crash", "timeout"):
+                return
+    finally:
+        child.kill()
+        child.join()
+        receiver.close()
+
+
+def _receive(
+    receiver: Connection, child: multiprocessing.process.BaseProcess, timeout_seconds: float
+) -> bytes | ItemError:
+    if not receiver.poll(timeout_seconds):
+        return ItemError("timeout", f"more than {timeout_seconds:g} s of work")
+    try:
+        message = receiver.recv_bytes()
+    except (EOFError, OSError):
+        child.join()
+        return ItemError("crash", f"the process that worked on it died with exit code {child.exitcode}")
+    kind, body = message[:1], message[1:]
+    if kind == _DONE:
+        return body
+    if kind == _ITEM_ERROR:
+        rule, _, text = body.decode().partition("\n")
+        return ItemError(rule, text)
+    raise RuntimeError(body.decode())
+
+
+def _child(
+    items: Sequence[T], work: Callable[[T], bytes], receiver: Connection, sender: Connection
+) -> None:
+    receiver.close()
+    try:
+        for item in items:
+            sender.send_bytes(_attempt(work, item))
+    except BrokenPipeError:
+        pass
+    finally:
+        os._exit(0)
+
+
+def _attempt(work: Callable[[T], bytes], item: T) -> bytes:
+    try:
+        return _DONE + work(item)
+    except ItemError as error:
+        return _ITEM_ERROR + f"{error.rule}\n{error}".encode()
+    except Exception:
+        return _BUG + f"{item}\n{traceback.format_exc()}".encode()
