@@ -1,0 +1,92 @@
+"""The compiled pipeline: what is committed, and whether it fits the stages."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pipelines.compile import TARGETS, compile_target, compiled_path
+from veo_core.cli.recipe import STAGES, load_recipe, parameters
+from veo_core.stage import interface_of, stage_parser
+
+ORDER = [
+    "collect", "prepare", "describe", "dedup", "safety-filter", "quality-filter", "annotate", "package",
+    "train-video-vae", "train-audio-vae", "encode-latents", "train-base", "train-upsampler", "generate",
+    "evaluate", "safety-evaluation", "register",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module", params=TARGETS, ids=lambda target: target.name)
+def ir(request: pytest.FixtureRequest) -> dict[str, Any]:
+    (document,) = yaml.safe_load_all(compiled_path(request.param).read_text())
+    return document
+
+
+def dags(ir: dict[str, Any]) -> list[dict[str, Any]]:
+    components = [component["dag"] for component in ir["components"].values() if "dag" in component]
+    return [ir["root"]["dag"], *components]
+
+
+def test_committed_ir_equals_a_fresh_compile(tmp_path: Path) -> None:
+    for target in TARGETS:
+        compile_target(target, tmp_path / "fresh.yaml")
+        assert (tmp_path / "fresh.yaml").read_text() == compiled_path(target).read_text()
+
+
+def test_ir_holds_every_stage_of_the_design(ir: dict[str, Any]) -> None:
+    tasks = {name for dag in dags(ir) for name in dag["tasks"] if not name.startswith("condition")}
+    assert tasks == set(ORDER)
+
+
+def test_ir_runs_stages_in_the_order_of_the_design(ir: dict[str, Any]) -> None:
+    root = ir["root"]["dag"]["tasks"]
+    for name, task in root.items():
+        for upstream in task.get("dependentTasks", []):
+            if name in ORDER and upstream in ORDER:
+                assert ORDER.index(upstream) < ORDER.index(name)
+
+
+def test_registration_hangs_on_the_safety_gate(ir: dict[str, Any]) -> None:
+    (gate,) = [task for task in ir["root"]["dag"]["tasks"].values() if "triggerPolicy" in task]
+    assert "approved" in gate["triggerPolicy"]["condition"]
+    inner = ir["components"][gate["componentRef"]["name"]]["dag"]["tasks"]
+    assert list(inner) == ["register"]
+
+
+def test_every_input_manifest_comes_with_its_digest(ir: dict[str, Any]) -> None:
+    for dag in dags(ir):
+        for name, task in dag["tasks"].items():
+            inputs = task.get("inputs", {})
+            if not name.startswith("condition"):
+                for artifact in inputs.get("artifacts", {}):
+                    assert f"{artifact}_digest" in inputs["parameters"], f"{name}: {artifact}"
+
+
+def test_component_commands_fit_the_command_lines_of_their_stages(ir: dict[str, Any]) -> None:
+    modules = set()
+    for executor in ir["deploymentSpec"]["executors"].values():
+        container = executor["container"]
+        python, dash_m, module = container["command"]
+        assert (python, dash_m) == ("python", "-m")
+        modules.add(module)
+        values = [
+            {"{{$.inputs.parameters['seed']}}": "7"}.get(argument, argument) for argument in container["args"]
+        ]
+        interface = interface_of(importlib.import_module(module).run)
+        stage_parser(interface).parse_args(values)
+    assert modules == set(STAGES.values())
+
+
+def test_ir_keeps_to_the_portable_subset(ir: dict[str, Any]) -> None:
+    assert ir["schemaVersion"] == "2.1.0"
+    text = yaml.safe_dump(ir)
+    for construct in ("artifactIterator", "artifactSelectors", "workspace", "isArtifactList", "custom_path"):
+        assert construct not in text
+
+
+@pytest.mark.parametrize("preset", ["smoke", "world", "world-full"])
+def test_preset_is_a_valid_recipe_that_sets_every_parameter(preset: str, ir: dict[str, Any]) -> None:
+    names = parameters(load_recipe(preset, None, []), "store")
+    assert set(names) == set(ir["root"]["inputDefinitions"]["parameters"])
