@@ -6,20 +6,29 @@ from pydantic import Field
 
 from veo_core.records.base import Record
 
-RunState = Literal["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED"]
+RunState = Literal["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "INTERRUPTED"]
 TaskState = Literal["PENDING", "RUNNING", "SUCCEEDED", "CACHED", "FAILED", "SKIPPED", "CANCELLED"]
 
 
 class ArtifactRecord(Record):
-    """An artifact that a task read or wrote: where its bytes are, and their sha256."""
+    """An artifact that a task read or wrote: where its bytes are, and their identity.
+
+    `sha256` is that of a file's bytes; of a folder, that of the list of its files' paths and sha256;
+    "" where the task wrote nothing.
+    """
 
     uri: str
-    digest: str
+    sha256: str
     metadata: dict[str, Any] = Field(default_factory=dict)
 
 
 class TaskRecord(Record):
-    """One executed (or skipped) task; `name` is its path in the DAG, such as "for-loop-1/0/describe"."""
+    """One task; `name` is its path in the DAG, such as "for-loop-1/0/describe".
+
+    A group (nested pipeline, condition, loop) has no record of its own unless it is skipped whole or
+    fails by itself; its path is the prefix of its tasks' names. `depends_on` holds names of tasks and
+    paths of groups.
+    """
 
     name: str
     component: str
@@ -41,7 +50,10 @@ class TaskRecord(Record):
 
 
 class RunRecord(Record):
-    """A run of a compiled pipeline; written to `run.json` in the run's folder at each change of state."""
+    """A run of a compiled pipeline; written to `run.json` in the run's folder at each change of state.
+
+    A run whose runner was killed stays RUNNING in its file; it is read as INTERRUPTED.
+    """
 
     schema_version: int = 1
     run_id: str
