@@ -5,7 +5,7 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
-from veo_core.evaluate.sync import exchange, lag, match_events
+from veo_core.evaluate.sync import exchange, match_events
 
 
 def exhaustive(contacts, onsets, tolerance):
@@ -49,24 +49,6 @@ def test_match_of_identical_times_has_no_error():
 
 def test_match_beyond_tolerance_is_none():
     assert match_events([0.5], [0.61], 0.1) == []
-
-
-@pytest.mark.parametrize("shift", [-0.4, -0.12, 0.0, 0.05, 0.1, 0.25, 0.5])
-def test_lag_of_sound_shifted_by_d_is_d(shift):
-    contacts = [0.31, 0.92, 1.75]
-    onsets = [time + shift for time in contacts]
-    assert lag(contacts, onsets, reach=0.6, tolerance=0.05) == pytest.approx(shift)
-
-
-def test_lag_ignores_a_false_onset():
-    contacts = [0.3, 0.9, 1.7]
-    onsets = [0.05, *(time + 0.2 for time in contacts)]
-    assert lag(contacts, onsets, reach=0.6, tolerance=0.05) == pytest.approx(0.2)
-
-
-def test_lag_without_events_is_unknown():
-    assert lag([], [0.5], reach=0.6, tolerance=0.05) is None
-    assert lag([0.5], [], reach=0.6, tolerance=0.05) is None
 
 
 def test_matched_share_falls_as_sound_is_shifted_further():

@@ -64,31 +64,6 @@ def match_events(contacts: Sequence[float], onsets: Sequence[float], tolerance: 
     return matches[::-1]
 
 
-def lag(contacts: Sequence[float], onsets: Sequence[float], *, reach: float, tolerance: float) -> float | None:
-    """Seconds by which the whole sound lags the picture; None where nothing can be matched.
-
-    Each difference of an onset and a contact within `reach` is a candidate; the one that lines up the most
-    pairs within `tolerance`, then with the least error, then the smallest, wins. The lag is the median
-    error of its pairs.
-
-    Args:
-        contacts: times of contacts in seconds.
-        onsets: times of onsets in seconds.
-        reach: the largest absolute lag to look for, in seconds.
-        tolerance: the largest remaining error of a pair, in seconds.
-    """
-    candidates = [onset - contact for onset in onsets for contact in contacts if abs(onset - contact) <= reach]
-    best: tuple[int, float, float] | None = None
-    found: float | None = None
-    for shift in candidates:
-        matches = match_events([contact + shift for contact in contacts], onsets, tolerance)
-        rank = (-len(matches), sum(abs(match.error) for match in matches), abs(shift))
-        if best is None or rank < best:
-            best = rank
-            found = shift + float(np.median([match.error for match in matches]))
-    return found
-
-
 def exchange(count: int, *, rounds: int, seed: int) -> list[tuple[int, int]]:
     """Pairs (picture, sound) of different clips, the null hypothesis of every sync figure.
 

@@ -1,0 +1,81 @@
+"""What the evaluation of generated clips writes."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from veo_core.records.base import Record
+from veo_core.records.files import FileRef
+
+SCHEMA_VERSION = 1
+
+Group = Literal["generated", "real"]
+
+
+class AttributeScore(Record):
+    """One attribute of a prompt, and what the detectors saw or heard instead of it."""
+
+    name: str
+    wanted: str
+    seen: str = Field(description="empty where the detectors found nothing")
+    right: bool
+
+
+class ClipScore(Record):
+    """Everything measured on one clip.
+
+    Times are seconds from the first frame. A clip that cannot be decoded has `problem` set, counts as wrong
+    in every attribute, and has no other figure.
+    """
+
+    clip_id: str = Field(description="sha256 of the media file")
+    group: Group
+    prompt: str
+    split: str = Field(description='"seen" or "held_out" for generated clips, "real" for clips of the dataset')
+    mode: str = Field(description='"t2v" or "i2v"; "" for clips of the dataset')
+    seed: int = 0
+    media: FileRef
+    attributes: list[AttributeScore] = Field(default_factory=list, description="empty: no attribute is known")
+    sentence: str = Field(default="", description="what the detectors saw and heard, in words")
+    contacts: list[float] = Field(default_factory=list)
+    onsets: list[float] = Field(default_factory=list)
+    motion: float | None = None
+    flicker: float | None = None
+    loudness: float | None = Field(default=None, description="dBFS; none without a sound track")
+    clipped: float | None = None
+    problem: str = ""
+
+
+class SummaryRow(Record):
+    """A figure with its 95 % interval, its floor on real clips and its chance level.
+
+    `reference` is the same figure on real clips of the dataset: what the detectors themselves leave to be
+    reached. `control` is the same figure after prompts (or sounds) were exchanged between clips: what a
+    generator that ignores its prompt (or its picture) would get.
+    """
+
+    metric: str
+    split: str
+    mode: str
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    unit: str
+    better: Literal["higher", "lower", "neither"]
+    reference: float | None = None
+    control: float | None = None
+
+
+class EvaluationSummary(Record):
+    """The figures of a generated set, bound to what they were measured on."""
+
+    schema_version: int = SCHEMA_VERSION
+    generated: str = Field(description="digest of the generated manifest")
+    dataset: str = Field(description="digest of the dataset manifest")
+    rows: list[SummaryRow]
+
+    def find(self, metric: str, split: str, mode: str = "t2v") -> SummaryRow | None:
+        """The row of a metric, or None where it was not measured."""
+        named = (row for row in self.rows if (row.metric, row.split, row.mode) == (metric, split, mode))
+        return next(named, None)

@@ -1,0 +1,63 @@
+"""Training curves from the stages' histories."""
+
+import json
+from collections import defaultdict
+
+from veo_core.lineage.evidence import Evidence
+from veo_core.lineage.html import Html, element
+from veo_core.lineage.svg import Series, line_chart, number
+
+_VALIDATION = ("validation/", "validation_", "val/", "val_", "ema/", "ema_")
+
+
+def curves_section(evidence: Evidence) -> Html | None:
+    """A group of charts for each stage with a history; nothing where none was trained."""
+    groups: list[Html] = []
+    for stage, manifest in evidence.with_file("history"):
+        data = evidence.bytes(manifest.files["history"])
+        scalars = _scalars(data.decode("utf-8", "replace")) if data is not None else {}
+        charts = [_chart(title, series) for title, series in _families(scalars).items()]
+        body = charts or [element("p", "Nothing was logged.", class_="unknown")]
+        groups.append(element("h3", stage.task.name))
+        groups.append(element("div", body, class_="charts"))
+    if not groups:
+        return None
+    return element("section", element("h2", "Training"), groups, id="training")
+
+
+def _scalars(lines: str) -> dict[str, list[tuple[float, float]]]:
+    """Points (step, value) of every scalar; a line that is cut off is left out."""
+    points: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for line in lines.splitlines():
+        try:
+            row = json.loads(line)
+            step = float(row["step"])
+        except (ValueError, KeyError, TypeError):
+            continue
+        for name, value in row.items():
+            if name != "step" and isinstance(value, int | float) and not isinstance(value, bool):
+                points[name].append((step, float(value)))
+    return points
+
+
+def _families(scalars: dict[str, list[tuple[float, float]]]) -> dict[str, list[Series]]:
+    """Scalars by chart: a training figure and its validation share one."""
+    families: dict[str, list[Series]] = defaultdict(list)
+    for name, points in scalars.items():
+        prefix = next((prefix for prefix in _VALIDATION if name.startswith(prefix)), "")
+        base = name.removeprefix(prefix)
+        families[base if base in scalars else name].append(Series(name, points))
+    return families
+
+
+def _chart(title: str, series: list[Series]) -> Html:
+    ordered = sorted(series, key=lambda s: s.name != title)
+    last = [
+        element("span", element("i", class_=f"swatch s{index % 4}"), f" {s.name} {number(s.points[-1][1])}")
+        for index, s in enumerate(ordered)
+    ]
+    return element(
+        "figure",
+        element("figcaption", element("strong", title), element("span", last, class_="last")),
+        line_chart(title, ordered),
+    )

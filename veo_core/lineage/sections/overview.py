@@ -1,0 +1,160 @@
+"""The head of the report: what ran, how it ended, and the figures to read first."""
+
+from veo_core.evaluate.records import SummaryRow
+from veo_core.lineage.evidence import Evidence
+from veo_core.lineage.format import duration, moment, short, size
+from veo_core.lineage.html import Html, element, join
+from veo_core.lineage.sections.graph import definitions, state_counts
+from veo_core.lineage.sections.metrics import figure
+from veo_core.records.run import RunRecord
+from veo_core.registry.records import ModelEntry
+from veo_core.safety.records import Decision
+
+_STATE_WORDS = {
+    "RUNNING": "was running when this page was written; if no process is running it any more, it was "
+    "interrupted, and running it again continues it",
+    "SUCCEEDED": "succeeded",
+    "FAILED": "failed",
+    "CANCELLED": "was cancelled",
+    "INTERRUPTED": "was interrupted: its runner was killed; running it again continues it",
+}
+
+
+def header(evidence: Evidence) -> Html:
+    """Title, state and times."""
+    run = evidence.run
+    if run is None:
+        return element(
+            "header",
+            element("p", "Run", class_="kicker"),
+            element("h1", evidence.folder.name),
+            element("p", element("span", "not known", class_="badge pending")),
+            class_="top",
+        )
+    times = f"{moment(run.created)}" + (f", took {duration(run.created, run.finished)}" if run.finished else "")
+    return element(
+        "header",
+        element("p", run.pipeline, class_="kicker"),
+        element("h1", run.run_id),
+        element(
+            "p",
+            element("span", run.state.lower(), class_=f"badge {run.state.lower()}"),
+            f" {times}",
+        ),
+        class_="top",
+    )
+
+
+def tiles(evidence: Evidence, decision: Decision | None, entry: ModelEntry | None) -> Html | None:
+    """The figures to read first; those that are not known say so."""
+    if evidence.run is None:
+        return None
+    first = next((m.counts for _, m in evidence.with_table("ledger") if m.counts), None)
+    last = None
+    for _, manifest in evidence.with_table("ledger"):
+        last = manifest.counts or last
+    generated = evidence.last("generate")
+    rows: list[SummaryRow] = []
+    for _, manifest in evidence.with_table("summary"):
+        rows = evidence.table(manifest.tables["summary"], SummaryRow)
+    return element(
+        "div",
+        _tile("Clips kept", f"{last.kept}" if last else None, f"of {first.received} collected" if first else ""),
+        _tile("Clips generated", f"{generated.rows}" if generated else None, "with sound"),
+        _figure_tile("Prompts followed, seen", rows, "following_all", "seen"),
+        _figure_tile("Prompts followed, held-out", rows, "following_all", "held_out"),
+        _figure_tile("Contacts that sound in time", rows, "sync_share_100ms", "all"),
+        _tile(
+            "Safety gate",
+            None if decision is None else ("open" if decision.approved else "closed"),
+            "" if decision is None else f"{sum(c.passed for c in decision.checks)} of {len(decision.checks)} rules met",
+        ),
+        _tile("Registered as", entry.reference if entry else None, ""),
+        class_="tiles",
+    )
+
+
+def notices(evidence: Evidence) -> Html | None:
+    """What went wrong, and what is not known."""
+    parts: list[Html] = []
+    run = evidence.run
+    if run is not None and run.state in ("RUNNING", "INTERRUPTED"):
+        parts.append(element("p", f"The run {_STATE_WORDS[run.state]}. Tasks: {state_counts(run.tasks)}."))
+    for stage in evidence.stages:
+        task = stage.task
+        if task.state != "FAILED":
+            continue
+        tail = "\n".join(evidence.log_tail(task).splitlines()[-12:])
+        why = task.reason or (f"exit code {task.exit_code}" if task.exit_code is not None else "no reason given")
+        parts.append(
+            join(
+                element("p", element("a", task.name, href=f"#task-{stage.index}"), f" failed: {why}"),
+                element("pre", tail, tabindex=0) if tail else None,
+            )
+        )
+    if evidence.notes:
+        parts.append(element("ul", [element("li", note) for note in dict.fromkeys(evidence.notes)]))
+    return element("section", parts, class_="notice", aria_label="Notices") if parts else None
+
+
+def record_section(run: RunRecord | None) -> Html | None:
+    """Where and with what the run was made."""
+    if run is None:
+        return None
+    git = f"{run.git_sha}{' with changes that are not committed' if run.git_dirty else ''}"
+    packages = "\n".join(f"{name} {version}" for name, version in sorted(run.packages.items()))
+    return element(
+        "section",
+        element("h2", "Record"),
+        definitions(
+            [
+                ("State", _STATE_WORDS[run.state]),
+                ("Tasks", state_counts(run.tasks)),
+                ("Started", moment(run.created)),
+                ("Finished", moment(run.finished) if run.finished else ""),
+                ("Git", git if run.git_sha else "not known"),
+                ("Pipeline IR", short(run.ir_digest)),
+                ("Python", run.python),
+                ("Platform", run.platform),
+                ("CPUs", run.cpus or ""),
+                ("Memory", size(run.memory_bytes) if run.memory_bytes else ""),
+            ]
+        ),
+        element("details", element("summary", "Parameters"), _parameters(run)) if run.parameters else None,
+        element("details", element("summary", "Library versions"), element("pre", packages, tabindex=0))
+        if packages
+        else None,
+        id="record",
+    )
+
+
+def _parameters(run: RunRecord) -> Html:
+    rows = [
+        element("tr", element("th", name, scope="row"), element("td", _value(value)))
+        for name, value in run.parameters.items()
+    ]
+    return element("div", element("table", rows, class_="plain"), class_="scroll")
+
+
+def _value(value: object) -> Html:
+    if isinstance(value, dict):
+        return element("ul", [element("li", element("code", k), ": ", str(v)) for k, v in value.items()])
+    return join(str(value))
+
+
+def _figure_tile(title: str, rows: list[SummaryRow], metric: str, split: str) -> Html:
+    row = next((r for r in rows if (r.metric, r.split, r.mode) == (metric, split, "t2v")), None)
+    if row is None or row.value is None:
+        return _tile(title, None, "")
+    interval = f"{figure(row.ci_low, row.unit)} – {figure(row.ci_high, row.unit)}, n = {row.n}"
+    return _tile(title, figure(row.value, row.unit), interval)
+
+
+def _tile(title: str, value: str | None, detail: str) -> Html:
+    return element(
+        "div",
+        element("p", title, class_="label"),
+        element("p", value, class_="value") if value is not None else element("p", "not known", class_="value none"),
+        element("p", detail, class_="detail") if detail and value is not None else None,
+        class_="tile",
+    )

@@ -1,0 +1,133 @@
+"""The safety gate's decision and the registry entry."""
+
+from veo_core.lineage.evidence import Evidence
+from veo_core.lineage.format import short
+from veo_core.lineage.html import Html, element
+from veo_core.lineage.sections.graph import definitions
+from veo_core.registry.records import ModelEntry
+from veo_core.safety.records import Decision, Figure, SafetyReport
+
+_FIGURES = {
+    "unsafe_outputs": "Generated clips judged unsafe",
+    "red_team_passed": "Harmful prompts let through",
+    "ordinary_blocked": "Ordinary prompts blocked",
+}
+
+
+def find_decision(evidence: Evidence) -> Decision | None:
+    """The last decision of the gate in this run."""
+    found = [evidence.record(m.files["decision"], Decision) for _, m in evidence.with_file("decision")]
+    return found[-1] if found else None
+
+
+def find_entry(evidence: Evidence) -> ModelEntry | None:
+    """The registry entry that this run made."""
+    found = [evidence.record(m.files["entry"], ModelEntry) for _, m in evidence.with_file("entry")]
+    return found[-1] if found else None
+
+
+def safety_section(evidence: Evidence, decision: Decision | None) -> Html | None:
+    """The gate's rules and the figures that they are held against."""
+    if decision is None:
+        return None
+    reports = [evidence.record(m.files["report"], SafetyReport) for _, m in evidence.with_file("report")]
+    report = reports[-1] if reports else None
+    closed = [check for check in decision.checks if not check.passed]
+    return element(
+        "section",
+        element("h2", "Safety gate"),
+        element(
+            "p",
+            element("span", "open", class_="badge succeeded")
+            if decision.approved
+            else element("span", "closed", class_="badge failed"),
+            " Every rule is met: the model may be registered."
+            if decision.approved
+            else f" {len(closed)} of {len(decision.checks)} rules are not met: the model may not be registered.",
+        ),
+        element(
+            "ul",
+            [
+                element(
+                    "li",
+                    element("span", "✓" if check.passed else "✕", class_="glyph", aria_hidden="true"),
+                    element("strong", check.name.replace("_", " ")),
+                    element("span", check.reason),
+                    class_="right" if check.passed else "wrong",
+                )
+                for check in sorted(decision.checks, key=lambda check: check.passed)
+            ],
+            class_="checks",
+        ),
+        _figures(report),
+        id="safety",
+    )
+
+
+def registry_section(entry: ModelEntry | None) -> Html | None:
+    """The registered model; nothing where none was registered."""
+    if entry is None:
+        return None
+    data = entry.data
+    licences = ", ".join(f"{item.licence or 'none stated'}: {item.clips} clips" for item in data.licences)
+    return element(
+        "section",
+        element("h2", "Registered model"),
+        element("p", element("strong", entry.reference, class_="model")),
+        definitions(
+            [
+                ("Intended use", entry.intended_use),
+                ("Trained on", f"{data.train_clips} clips, {data.train_seconds:.0f} s, {data.sources} sources"),
+                ("Licences", licences),
+                *((f"Evidence: {name}", short(digest)) for name, digest in entry.evidence.items()),
+            ]
+        ),
+        element("h3", "Limits"),
+        element("ul", [element("li", limit) for limit in entry.limits]),
+        element("h3", "Parts"),
+        element(
+            "div",
+            element(
+                "table",
+                [
+                    element(
+                        "tr", element("td", role), element("td", name), element("td", element("code", ref.path))
+                    )
+                    for role, manifest in entry.models.items()
+                    for name, ref in manifest.files.items()
+                ],
+                class_="plain",
+            ),
+            class_="scroll",
+        ),
+        id="model",
+    )
+
+
+def _figures(report: SafetyReport | None) -> Html | None:
+    if report is None:
+        return None
+    head = element("tr", [element("th", n, scope="col") for n in ("Figure", "Count", "Share", "95 %", "No answer")])
+    rows = [_figure(figure) for figure in report.figures]
+    judge = " ".join([report.judge, *report.judge_versions])
+    return element(
+        "div",
+        element("table", element("thead", head), element("tbody", rows), class_="metrics"),
+        element("p", f"Judge: {judge}. Refused and malformed answers count as unsafe.", class_="hint"),
+        class_="scroll",
+    )
+
+
+def _figure(figure: Figure) -> Html:
+    share = "–" if figure.value is None else f"{100 * figure.value:.1f} %"
+    interval = "–"
+    if figure.ci_low is not None and figure.ci_high is not None:
+        interval = f"{100 * figure.ci_low:.1f} % – {100 * figure.ci_high:.1f} %"
+    return element(
+        "tr",
+        element("th", _FIGURES[figure.name], scope="row"),
+        element("td", f"{figure.bad} of {figure.n}", class_="num"),
+        element("td", element("strong", share), class_="num"),
+        element("td", interval, class_="num"),
+        element("td", figure.unanswered, class_="num"),
+    )
