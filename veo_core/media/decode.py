@@ -9,6 +9,7 @@ from typing import Any
 import av
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import VideoReformatter
 
 from veo_core.errors import ItemError
 
@@ -39,6 +40,7 @@ class Decoded:
         audio_rate: samples per second, 0 without a sound track.
         fps: average frames per second.
         packet_hash: sha256 of the compressed picture and sound without their container, hexadecimal.
+        start: presentation time of the first frame in the file, seconds.
     """
 
     frames: npt.NDArray[np.uint8]
@@ -47,6 +49,7 @@ class Decoded:
     audio_rate: int
     fps: float
     packet_hash: str = ""
+    start: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -157,6 +160,7 @@ class _Pass:
         # Threads cost more than they give on short clips, and stages already use every core.
         self.video.codec_context.thread_count = 1
         self.video.codec_context.options = {"err_detect": "explode"}
+        self.reformatter = VideoReformatter()
         self.resampler = None
         if sound is not None:
             layout = "mono" if self.mono else sound.codec_context.layout.name
@@ -184,7 +188,8 @@ class _Pass:
         height, width = self.size or _scaled(frame.height, frame.width, self.max_short_side)
         if (len(self.pictures) + 1) * height * width * 3 > self.limits.max_decoded_bytes:
             raise ItemError("limit", f"more than {self.limits.max_decoded_bytes} bytes of decoded pictures")
-        self.pictures.append(frame.to_ndarray(format="rgb24", width=width, height=height))
+        picture = self.reformatter.reformat(frame, width, height, "rgb24")
+        self.pictures.append(picture.to_ndarray())
         time = float(frame.time) if frame.time is not None else len(self.times) * self.period
         self.times.append(time)
         if time - self.times[0] > self.limits.max_seconds:
@@ -215,7 +220,15 @@ class _Pass:
             audio = _align(np.concatenate(self.pieces, axis=1), start, self.resampler.rate)
         whole = hashlib.sha256(b"".join(digest.digest() for digest in self.digests.values()))
         rate = self.resampler.rate if self.resampler is not None and audio is not None else 0
-        return Decoded(np.stack(self.pictures), pts, audio, rate, 1.0 / step, whole.hexdigest())
+        return Decoded(
+            frames=np.stack(self.pictures),
+            pts=pts,
+            audio=audio,
+            audio_rate=rate,
+            fps=1.0 / step,
+            packet_hash=whole.hexdigest(),
+            start=self.times[0],
+        )
 
 
 def _scaled(height: int, width: int, max_short_side: int | None) -> tuple[int, int]:

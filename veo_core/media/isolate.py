@@ -83,9 +83,7 @@ def _receive(
     raise RuntimeError(body.decode())
 
 
-def _child(
-    items: Sequence[T], work: Callable[[T], bytes], receiver: Connection, sender: Connection
-) -> None:
+def _child(items: Sequence[T], work: Callable[[T], bytes], receiver: Connection, sender: Connection) -> None:
     receiver.close()
     try:
         for item in items:

@@ -1,12 +1,11 @@
 """Shot boundaries from the change of the picture."""
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 
-def find_cuts(
-    frames: npt.NDArray[np.uint8], *, threshold: float = 18.0, ratio: float = 4.0
-) -> list[int]:
+def find_cuts(frames: npt.NDArray[np.uint8], *, threshold: float = 18.0, ratio: float = 4.0) -> list[int]:
     """Indices of the first frame of each shot but the first.
 
     A cut is a change between two frames that is large in itself and against its neighbourhood, so that
@@ -35,6 +34,5 @@ def frame_changes(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 def thumbnails(frames: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:
     """Pictures reduced to [t, side, side, c] by area means."""
-    import cv2
-
-    return np.stack([cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA) for frame in frames])
+    small = [cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA) for frame in frames]
+    return np.stack(small).astype(np.uint8)

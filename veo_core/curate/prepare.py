@@ -1,0 +1,151 @@
+"""Prepare: split files into shots, measure them, trim them to the training specification with their sound.
+
+Every file is decoded once, in a child process: one that crashes or hangs its decoder costs one item.
+"""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from pydantic import Field
+
+from veo_core.curate.decisions import Ledger, publish_clips
+from veo_core.curate.produce import FileReport, ShotReport, Spec, produce
+from veo_core.errors import ItemError, UsageError
+from veo_core.media.isolate import run_isolated
+from veo_core.records.base import Record, canonical_json, sha256_bytes
+from veo_core.records.clip import Clip, Source
+from veo_core.records.ledger import Verdict
+from veo_core.records.manifest import Manifest
+from veo_core.stage import Context, stage_main
+from veo_core.storage import Store
+
+
+class PrepareConfig(Record):
+    """What a prepared clip is, and what one file may cost."""
+
+    spec: Spec = Field(default_factory=Spec, description="the training specification and its measurements")
+    item_timeout_seconds: float = Field(default=120.0, gt=0, description="time that one file may take")
+    max_failed_share: float = Field(
+        default=0.3, ge=0, le=1, description="largest share of items that may fail"
+    )
+
+
+class Prepared(Record):
+    """A shot that became a clip, or the decision on one that did not."""
+
+    item: str
+    source: Source
+    verdict: Verdict
+    rule: str = ""
+    value: str = ""
+    threshold: str = ""
+    evidence: str = ""
+    clip: Clip | None = None
+
+
+def run(*, sources: Manifest, config: PrepareConfig, context: Context) -> Manifest:
+    """Prepare every source; the result's clips are the shots that are long enough."""
+    items = context.store.get_table(sources.tables["sources"], Source)
+    if not items:
+        raise UsageError("prepare: there is no source to prepare")
+    results = context.map_shards(
+        items,
+        partial(_prepare_shard, store=context.store, config=config),
+        identity=lambda source: source.source_id,
+        result=Prepared,
+        shard_size=16,
+    )
+    ledger = Ledger(context.stage)
+    for result in results:
+        ledger.add(
+            result.item,
+            result.source.source_id,
+            result.verdict,
+            result.rule,
+            value=result.value,
+            threshold=result.threshold,
+            evidence=result.evidence,
+        )
+    ledger.check_failed_share(config.max_failed_share, of=len(items))
+    clips = [result.clip for result in results if result.clip is not None]
+    return publish_clips(
+        ledger,
+        clips,
+        store=context.store,
+        config=config,
+        received=len(items),
+        added=len(results) - len(items),
+    )
+
+
+def clip_id(source_id: str, shot: int) -> str:
+    """The id of a shot, the same whatever the specification that it is prepared to."""
+    return sha256_bytes(f"{source_id}/{shot}".encode())
+
+
+def _prepare_shard(shard: Sequence[Source], *, store: Store, config: PrepareConfig) -> list[Prepared]:
+    with tempfile.TemporaryDirectory(prefix="veo-prepare-") as name:
+        folder = Path(name)
+        jobs = []
+        for number, source in enumerate(shard):
+            output = folder / str(number)
+            output.mkdir()
+            jobs.append((store.local_path(source.file, folder), output))
+        outcomes = run_isolated(
+            jobs, partial(_work, spec=config.spec), timeout_seconds=config.item_timeout_seconds
+        )
+        results: list[Prepared] = []
+        for source, (_, output), outcome in zip(shard, jobs, outcomes, strict=True):
+            if isinstance(outcome, ItemError):
+                results.append(_failed(source, outcome))
+            else:
+                report = FileReport.model_validate(json.loads(outcome))
+                results += [_collected(source, report, shot, output, store) for shot in report.shots]
+        return results
+
+
+def _work(job: tuple[Path, Path], spec: Spec) -> bytes:
+    path, output = job
+    return canonical_json(produce(path, output, spec).model_dump(mode="json"))
+
+
+def _failed(source: Source, error: ItemError) -> Prepared:
+    return Prepared(
+        item=source.source_id, source=source, verdict="failed", rule=error.rule, evidence=str(error)
+    )
+
+
+def _collected(source: Source, report: FileReport, shot: ShotReport, output: Path, store: Store) -> Prepared:
+    """A shot's files put into the store."""
+    item = clip_id(source.source_id, shot.shot)
+    if shot.facts is None or shot.signals is None:
+        return Prepared(
+            item=item,
+            source=source,
+            verdict="dropped",
+            rule=shot.rule,
+            value=f"{shot.value:.4g}",
+            threshold=f"{shot.threshold:.4g}",
+            evidence=f"shot {shot.shot} from {shot.start:.3f} s on",
+        )
+    clip = Clip(
+        clip_id=item,
+        source=source,
+        shot=shot.shot,
+        start=shot.start,
+        media=store.put_file(output / shot.media),
+        facts=shot.facts,
+        signals=shot.signals,
+        packet_hash=report.packet_hash,
+        frame_hashes=shot.frame_hashes,
+        signature=shot.signature,
+        key_frames=[store.put_file(output / name) for name in shot.key_frames],
+    )
+    return Prepared(item=item, source=source, verdict="kept", clip=clip)
+
+
+if __name__ == "__main__":
+    stage_main(run)

@@ -1,0 +1,93 @@
+"""Figures measured on the pictures of a shot."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+UInt8 = npt.NDArray[np.uint8]
+Bars = tuple[int, int, int, int]
+
+
+def luma_of(frames: UInt8) -> UInt8:
+    """Luma (Rec. 601) of RGB pictures [t, h, w, 3] as uint8 [t, h, w]."""
+    count, height, width = frames.shape[:3]
+    flat = cv2.cvtColor(frames.reshape(count * height, width, 3), cv2.COLOR_RGB2GRAY)
+    return np.asarray(flat, dtype=np.uint8).reshape(count, height, width)
+
+
+def motion(luma: UInt8) -> float:
+    """Mean absolute difference of consecutive pictures, 0 to 255."""
+    if len(luma) < 2:
+        return 0.0
+    flat = luma.reshape(len(luma), -1)
+    return float(cv2.absdiff(flat[1:], flat[:-1]).mean())
+
+
+def sharpness(luma: UInt8) -> float:
+    """How much of the fine variation between neighbouring pixels a blur takes away, 0 (blurred) to 1.
+
+    The no-reference metric of Crete et al., "The Blur Effect: Perception and Estimation with a New
+    No-reference Perceptual Blur Metric", 2007, as one minus the blur: it compares a picture with its own
+    blurred copy, so it depends little on what the picture shows. Mean over up to five pictures.
+    """
+    chosen = luma[np.linspace(0, len(luma) - 1, min(5, len(luma))).round().astype(int)]
+    return float(np.mean([_crete_sharpness(picture.astype(np.float32)) for picture in chosen]))
+
+
+def _crete_sharpness(picture: npt.NDArray[np.float32]) -> float:
+    shares = []
+    for axis, kernel in ((0, (1, 9)), (1, (9, 1))):
+        blurred = cv2.blur(picture, kernel)
+        variation = np.abs(np.diff(picture, axis=axis))
+        lost = np.maximum(variation - np.abs(np.diff(blurred, axis=axis)), 0.0)
+        total = float(variation.sum())
+        shares.append(float(lost.sum()) / total if total > 0 else 0.0)
+    return min(shares)
+
+
+def find_bars(luma: UInt8, *, black: int = 20, step: float = 4.0, least_share: float = 0.02) -> Bars:
+    """Widths in pixels of black bars at (top, bottom, left, right).
+
+    A bar is a run of flat black rows or columns from the edge, in every picture, that ends in a step: a
+    picture that only fades into darkness has none. Bars narrower than `least_share` do not count.
+
+    Args:
+        luma: uint8 [t, h, w].
+        black: brightest level of a bar.
+        step: least difference of mean level across a bar's inner edge.
+        least_share: narrowest bar, as a share of the side.
+    """
+    brightest, mean = luma.max(axis=0), luma.mean(axis=0)
+    top, bottom = _bar(brightest, mean, black, step, least_share)
+    left, right = _bar(brightest.T, mean.T, black, step, least_share)
+    return top, bottom, left, right
+
+
+def _bar(
+    brightest: UInt8, mean: npt.NDArray[np.float64], black: int, step: float, least_share: float
+) -> tuple[int, int]:
+    """Widths of the bars at the first and the last rows."""
+    widths = []
+    for flip in (slice(None), slice(None, None, -1)):
+        lit = np.percentile(brightest[flip], 98, axis=1) > black
+        width = int(np.argmax(lit))
+        level = mean[flip].mean(axis=1)
+        inside = min(width + 2, len(level) - 1)
+        wide = width >= max(2, round(least_share * len(level)))
+        widths.append(width if wide and level[inside] - level[width - 2] >= step else 0)
+    return widths[0], widths[1]
+
+
+def overlay_text(luma: UInt8) -> float:
+    """Share of the picture under strokes that never change, a score of burnt-in text from 0 to 1.
+
+    Strokes are found where a morphological gradient stays strong in every picture (temporal minimum), in
+    cells that hold many of them close together, as letters do.
+    """
+    steps = luma[np.linspace(0, len(luma) - 1, min(9, len(luma))).round().astype(int)]
+    kernel = np.ones((3, 3), np.uint8)
+    lasting = np.min([cv2.morphologyEx(p, cv2.MORPH_GRADIENT, kernel) for p in steps], axis=0)
+    strong = (lasting > 90).astype(np.float32)
+    cell = max(4, min(luma.shape[1:]) // 16)
+    density = cv2.blur(strong, (2 * cell, cell))
+    return float((density > 0.5).mean())

@@ -1,0 +1,78 @@
+"""Moments at which something in the picture turns round, as a thing does that hits a wall."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+_SIDE, _BANDS = 32, 4
+_SLOWEST = 0.12  # short sides per second
+_REACH = 4  # frames on each side that a motion must last
+
+
+def motion_events(luma: npt.NDArray[np.uint8], pts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Times in seconds at which motion along the picture's main axis of motion reverses, float64 [n].
+
+    The picture is cut into bands along that axis, so that several things may move at a time. In each band
+    the displacement between two frames is the least-squares solution of the brightness constancy equation
+    (Lucas and Kanade, 1981) in one dimension; a reversal is where lines through the positions before and
+    after it cross, which is finer than a frame.
+
+    Args:
+        luma: uint8 [t, h, w].
+        pts: presentation times in seconds [t].
+    """
+    if len(luma) < 2 * _REACH:
+        return np.zeros(0)
+    small = np.stack([cv2.resize(frame, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for frame in luma])
+    pictures = np.stack([cv2.GaussianBlur(frame, (0, 0), 1.0) for frame in small.astype(np.float32)])
+    along_x, along_y = _displacements(pictures), _displacements(pictures.transpose(0, 2, 1))
+    main = along_x if np.abs(along_x).sum() >= np.abs(along_y).sum() else along_y
+    times: list[float] = []
+    for band in main.T:
+        times.extend(_reversals(band / _SIDE, pts))
+    return _merged(times)
+
+
+def _displacements(pictures: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Motion along the last axis between consecutive pictures, in cells, for each band: [t - 1, bands]."""
+    slope = np.gradient(pictures, axis=2)
+    slope = (slope[1:] + slope[:-1]) / 2
+    change = np.diff(pictures, axis=0)
+    shape = (len(change), _BANDS, -1)
+    energy = (slope**2).reshape(shape).sum(axis=2)
+    moved = -(slope * change).reshape(shape).sum(axis=2) / np.maximum(energy, 1e-6)
+    changed = np.abs(change).reshape(shape).mean(axis=2)
+    return np.asarray(np.where(changed > 0.5, moved, 0.0), dtype=np.float64)
+
+
+def _reversals(moved: npt.NDArray[np.float64], pts: npt.NDArray[np.float64]) -> list[float]:
+    """Times at which a path that is given by its steps turns round."""
+    steps = np.diff(pts)
+    speed = moved / steps
+    path = np.r_[0.0, np.cumsum(moved)]
+    found: list[float] = []
+    for index in range(2, len(path) - 2):
+        if not (path[index] - path[index - 1]) * (path[index + 1] - path[index]) <= 0:
+            continue
+        before = slice(max(0, index - 1 - _REACH), index - 1)
+        after = slice(index + 1, index + 1 + _REACH)
+        incoming, outgoing = float(np.median(speed[before])), float(np.median(speed[after]))
+        if incoming * outgoing >= 0 or min(abs(incoming), abs(outgoing)) < _SLOWEST:
+            continue
+        # Lines through a point on each side, both clear of the frames next to the turn.
+        start, end = index - 1, index + 1
+        time = (path[end] - path[start] + incoming * pts[start] - outgoing * pts[end]) / (incoming - outgoing)
+        if pts[max(0, index - 2)] <= time <= pts[min(len(pts) - 1, index + 2)]:
+            found.append(float(time))
+    return found
+
+
+def _merged(times: list[float], gap: float = 0.1) -> npt.NDArray[np.float64]:
+    """Times closer than `gap` are one event, at their mean."""
+    groups: list[list[float]] = []
+    for time in sorted(times):
+        if groups and time - groups[-1][-1] < gap:
+            groups[-1].append(time)
+        else:
+            groups.append([time])
+    return np.asarray([float(np.mean(group)) for group in groups])
