@@ -4,8 +4,6 @@ A clip is compared with kept clips only, best first: a chain of look-alikes neve
 does not resemble the one that is kept.
 """
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from veo_core.curate.decisions import Ledger, publish_clips, read_clips

@@ -12,6 +12,7 @@ from veo_core.judges.errors import JudgeUnavailableError
 from veo_core.judges.schema import strict_schema
 from veo_core.records.base import Record, canonical_json, sha256_bytes
 from veo_core.records.clip import Clip
+from veo_core.records.ledger import Verdict
 from veo_core.stage import Context
 from veo_core.storage import Store
 
@@ -55,7 +56,7 @@ def ask_about(
             answered.append((clip, outcome.answered))
             continue
         assert outcome.error is not None
-        verdict = "failed" if isinstance(outcome.error, JudgeUnavailableError) else "quarantined"
+        verdict: Verdict = "failed" if isinstance(outcome.error, JudgeUnavailableError) else "quarantined"
         ledger.decide(clip, verdict, outcome.error.rule, evidence=str(outcome.error), judge=judge.model)
     ledger.check_failed_share(max_failed_share, of=len(clips))
     return answered

@@ -53,7 +53,7 @@ def run(*, clips: Manifest, config: PackageConfig, context: Context) -> Manifest
     if training < config.min_clips:
         raise UsageError(
             f"package: only {training} of {len(items)} clips can be trained on, at least "
-            f"{config.min_clips} are needed: collect more footage or loosen the filters (their ledgers say why)"
+            f"{config.min_clips} are needed: collect more footage or loosen the filters"
         )
     shards: dict[str, FileRef] = {}
     pairs: list[Pair] = []
@@ -170,7 +170,8 @@ def _sample(clip: Clip) -> bytes:
 
 def _pairs(clip: Clip, shard: str) -> list[Pair]:
     """The training pairs of a clip: text to video, and text with the first frame to video."""
-    assert clip.annotation is not None and clip.split
+    assert clip.annotation is not None
+    assert clip.split
     return [
         Pair(
             pair_id=f"{mode}-{clip.clip_id}",

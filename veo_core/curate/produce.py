@@ -3,6 +3,7 @@
 It runs in a child process, reads one file, and writes its results into a folder.
 """
 
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -94,7 +95,7 @@ def produce(path: Path, folder: Path, spec: Spec) -> FileReport:
     first = [0, *find_cuts(decoded.frames, threshold=spec.cut_threshold), len(decoded.frames)]
     shots = [
         _shot(_Shot.cut(decoded, index, begin, end), folder, spec)
-        for index, (begin, end) in enumerate(zip(first[:-1], first[1:], strict=True))
+        for index, (begin, end) in enumerate(pairwise(first))
     ]
     return FileReport(packet_hash=decoded.packet_hash, shots=shots)
 

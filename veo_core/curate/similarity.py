@@ -29,7 +29,8 @@ class Similarity:
 
     def near(self, index: int, count: int) -> list[int]:
         """Clips that may be copies of the clip at `index`, itself left out."""
-        assert self._pictures is not None and self._index is not None
+        assert self._pictures is not None
+        assert self._index is not None
         own = self._pictures[index]
         queries = np.stack([own, own[:, :, ::-1]]).reshape(2, -1)
         _, found = self._index.search(np.ascontiguousarray(queries), min(count, len(self._pictures)))

@@ -128,6 +128,8 @@ def _check(container: av.container.InputContainer, limits: Limits) -> None:
     if not container.streams.video:
         raise ItemError("undecodable", "no picture in the file")
     video = container.streams.video[0]
+    if any(stream.codec_context is None for stream in (video, *container.streams.audio[:1])):
+        raise ItemError("undecodable", "no decoder for the picture or the sound")
     if video.codec_context.width * video.codec_context.height > limits.max_pixels:
         raise ItemError(
             "limit", f"{video.codec_context.width}x{video.codec_context.height} pixels are too many"
@@ -189,7 +191,7 @@ class _Pass:
         if (len(self.pictures) + 1) * height * width * 3 > self.limits.max_decoded_bytes:
             raise ItemError("limit", f"more than {self.limits.max_decoded_bytes} bytes of decoded pictures")
         picture = self.reformatter.reformat(frame, width, height, "rgb24")
-        self.pictures.append(picture.to_ndarray())
+        self.pictures.append(picture.to_ndarray().astype(np.uint8, copy=False))
         time = float(frame.time) if frame.time is not None else len(self.times) * self.period
         self.times.append(time)
         if time - self.times[0] > self.limits.max_seconds:

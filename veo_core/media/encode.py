@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 _AUDIO_FRAME = 1024
+# With macroblock trees x264 reads memory that it never wrote, so that equal input gave unequal bytes.
+_X264 = "mbtree=0"
 
 
 def encode(
@@ -40,14 +42,16 @@ def encode(
         audio_bitrate: bits per second of the AAC track.
     """
     rate = Fraction(fps).limit_denominator(1001)
-    destination = str(target) if isinstance(target, str | Path) else target
-    with av.open(destination, "w", format="mp4", options={"movflags": "+faststart"}) as container:
+    in_file = isinstance(target, str | Path)
+    # The index moves to the front by a second pass over the file, for which FFmpeg opens it by name.
+    options = {"movflags": "+faststart"} if in_file else {}
+    with av.open(str(target) if in_file else target, "w", format="mp4", options=options) as container:
         video = container.add_stream("libx264", rate=rate)
         video.height, video.width = frames.shape[1:3]
         video.pix_fmt = "yuv420p"
         video.codec_context.gop_size = max(1, round(gop_seconds * fps))
         video.codec_context.thread_count = 1
-        video.options = {"crf": str(crf), "preset": preset}
+        video.options = {"crf": str(crf), "preset": preset, "x264-params": _X264}
         if pts is not None:
             video.codec_context.time_base = Fraction(1, 90_000)
         sound = None

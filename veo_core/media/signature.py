@@ -20,7 +20,10 @@ _QUIETEST_DB = -60.0
 
 @dataclass(frozen=True)
 class Signature:
-    """Thumbnails, uint8 [STEPS, SIDE, SIDE, 3], and sound level, uint8 [SOUND_STEPS], 0 = -60 dBFS or less."""
+    """Thumbnails, uint8 [STEPS, SIDE, SIDE, 3], and sound level, uint8 [SOUND_STEPS].
+
+    A level of 0 is -60 dBFS or less, 255 is full scale.
+    """
 
     pictures: npt.NDArray[np.uint8]
     sound: npt.NDArray[np.uint8]
