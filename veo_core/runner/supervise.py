@@ -1,0 +1,167 @@
+"""Run one command, report how it ended, and leave no process of it behind.
+
+Run as `python -I -S supervise.py`, with nothing but the standard library. Standard input carries the job
+as one line of JSON {"argv", "env", "cwd", "log", "timeout", "grace"}, then stays open for as long as the
+owner lives. The byte "t" on it asks the command to end (SIGTERM, SIGKILL after `grace` seconds); its end
+means that the owner died, and kills the command at once. Standard output carries {"pid"} once the
+command runs and then {"exit_code", "peak_rss_bytes", "ended"}, or {"error"} where it cannot be started;
+"ended" is "exited", "timeout" or "terminated".
+
+The command leads a session and process group of its own. Descendants that leave the group are found as
+well, where the system is Linux: orphans become children of this process.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def main() -> None:
+    job, rest = _read_job()
+    _linux_prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    wake = _wake_on_signals()
+    try:
+        process = _start(job)
+    except OSError as error:
+        _report({"error": f"{job['argv'][0]}: cannot be started: {error.strerror}"})
+        return
+    _report({"pid": process.pid})
+    status, usage, ended = _watch(process.pid, wake, job, rest)
+    _sweep(process.pid)
+    code = os.waitstatus_to_exitcode(status)
+    _report(
+        {
+            "exit_code": code if code >= 0 else 128 - code,
+            "peak_rss_bytes": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+            "ended": ended,
+        }
+    )
+
+
+def _read_job() -> tuple[dict[str, Any], bytes]:
+    """The job, and what already came after its line."""
+    data = b""
+    while b"\n" not in data:
+        chunk = os.read(0, 65536)
+        if not chunk:
+            sys.exit(1)
+        data += chunk
+    line, _, rest = data.partition(b"\n")
+    return json.loads(line), rest
+
+
+def _report(message: dict[str, Any]) -> None:
+    """Tell the owner; one that has died hears nothing."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, json.dumps(message).encode() + b"\n")
+
+
+def _linux_prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _wake_on_signals() -> int:
+    """A descriptor on which each received signal's number can be read."""
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    os.set_blocking(write_end, False)
+    signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: None)
+    return read_end
+
+
+def _start(job: dict[str, Any]) -> "subprocess.Popen[bytes]":
+    with open(job["log"], "ab") as log:
+        return subprocess.Popen(
+            job["argv"],
+            env=job["env"],
+            cwd=job["cwd"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=lambda: _linux_prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
+        )
+
+
+def _watch(pid: int, wake: int, job: dict[str, Any], rest: bytes) -> tuple[int, Any, str]:
+    """Wait for the command, ending it when asked, when its time is up, or when the owner is gone."""
+    ended = "exited"
+    deadline = time.monotonic() + job["timeout"] if job["timeout"] else None
+    control = [0]
+    message = rest
+    while True:
+        found, status, usage = os.wait4(pid, os.WNOHANG)
+        if found:
+            return status, usage, ended
+        if message and ended == "exited":
+            ended = "terminated"
+            _signal_all(pid, signal.SIGTERM)
+            deadline = time.monotonic() + job["grace"]
+        message = b""
+        remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
+        ready, _, _ = select.select([wake, *control], [], [], remaining)
+        if wake in ready and set(os.read(wake, 4096)) & {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}:
+            message = b"t"
+        if 0 in ready:
+            message = os.read(0, 4096)
+            if not message:
+                control, ended, deadline = [], "terminated", None
+                _signal_all(pid, signal.SIGKILL)
+        if not ready and deadline is not None:
+            if ended == "exited":
+                ended = "timeout"
+                _signal_all(pid, signal.SIGTERM)
+                deadline = time.monotonic() + job["grace"]
+            else:
+                deadline = None
+                _signal_all(pid, signal.SIGKILL)
+
+
+def _signal_all(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+    for pid in _descendants():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+
+
+def _descendants() -> set[int]:
+    """The living processes below this one, from /proc; empty where there is none."""
+    parents: dict[int, int] = {}
+    for name in os.listdir("/proc") if os.path.isdir("/proc/self") else ():
+        if name.isdigit():
+            with contextlib.suppress(OSError, IndexError), open(f"/proc/{name}/stat", "rb") as stat:
+                parents[int(name)] = int(stat.read().rpartition(b")")[2].split()[1])
+    found = {os.getpid()}
+    while True:
+        more = {pid for pid, parent in parents.items() if parent in found} - found
+        if not more:
+            return found - {os.getpid()}
+        found |= more
+
+
+def _sweep(group: int) -> None:
+    """Kill and reap whatever the command left running."""
+    while True:
+        _signal_all(group, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+if __name__ == "__main__":
+    main()
