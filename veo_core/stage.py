@@ -12,8 +12,10 @@ import argparse
 import concurrent.futures
 import inspect
 import json
+import multiprocessing
 import os
 import sys
+import threading
 import traceback
 import typing
 from collections.abc import Callable, Iterator, Sequence
@@ -90,11 +92,16 @@ class Context:
             for index in track(todo, total=len(todo), label=label, unit="shards"):
                 finish(index, work(shards[index]))
         else:
-            with concurrent.futures.ProcessPoolExecutor(self.workers) as pool:
+            pool = concurrent.futures.ProcessPoolExecutor(self.workers, initializer=end_with_parent)
+            with pool:
                 futures = {pool.submit(work, shards[index]): index for index in todo}
                 completed = concurrent.futures.as_completed(futures)
-                for future in track(completed, total=len(todo), label=label, unit="shards"):
-                    finish(futures[future], future.result())
+                try:
+                    for future in track(completed, total=len(todo), label=label, unit="shards"):
+                        finish(futures[future], future.result())
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
         return [row for part in parts for row in part or []]
 
 
@@ -110,6 +117,18 @@ def _shards(items: Sequence[T], identity: Callable[[T], str], shard_size: int) -
 
 def _shard_digest(shard: Sequence[T], identity: Callable[[T], str]) -> str:
     return sha256_bytes("\n".join(identity(item) for item in shard).encode())
+
+
+def end_with_parent() -> None:
+    """Make this child process end when its parent does, even if SIGKILL ends that one."""
+
+    def wait_for_parent(parent: multiprocessing.process.BaseProcess) -> None:
+        parent.join()
+        os._exit(1)
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=wait_for_parent, args=(parent,), daemon=True).start()
 
 
 def default_workers() -> int:

@@ -8,6 +8,7 @@ from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from veo_core.errors import ItemError
+from veo_core.stage import end_with_parent
 
 T = TypeVar("T")
 
@@ -85,6 +86,7 @@ def _receive(
 
 def _child(items: Sequence[T], work: Callable[[T], bytes], receiver: Connection, sender: Connection) -> None:
     receiver.close()
+    end_with_parent()
     try:
         for item in items:
             sender.send_bytes(_attempt(work, item))
