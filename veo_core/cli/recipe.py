@@ -3,6 +3,7 @@
 import importlib
 import importlib.resources
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,8 +53,10 @@ def recipe_type() -> type[BaseRecipe]:
     return create_model("Recipe", __base__=BaseRecipe, **sections)
 
 
-def load_recipe(preset: str, config: Path | None, settings: list[str]) -> BaseRecipe:
-    """The preset, overlaid by the user's YAML file, then by `SECTION.KEY=VALUE` settings.
+def load_recipe(
+    preset: str, config: Path | None, settings: Sequence[str], footage: dict[str, Any] | None = None
+) -> BaseRecipe:
+    """The preset, overlaid by the user's YAML file, by where footage is, then by `SECTION.KEY=VALUE` settings.
 
     Raises:
         UsageError: no such preset, a file that cannot be read, an unknown key, or a value out of range.
@@ -66,6 +69,7 @@ def load_recipe(preset: str, config: Path | None, settings: list[str]) -> BaseRe
             raise UsageError(f"{config}: expected sections such as 'describe:', got {type(user).__name__}")
         values = _merge(values, user)
         where = str(config)
+    values = _merge(values, footage or {})
     for setting in settings:
         values = _merge(values, _parse_setting(setting))
         where = f"--set {setting}"

@@ -1,0 +1,51 @@
+"""The command `veo`: run the pipeline, look at runs, film the world, generate."""
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from veo_core.cli import generate, run, runs
+from veo_core.errors import UsageError
+from veo_core.world import main as world
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message} (see `{self.prog} --help`)\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of `veo`."""
+    root = _Parser(prog="veo", description=__doc__)
+    subcommands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    run.add_parser(subcommands)
+    runs.add_parsers(subcommands)
+    generate.add_parser(subcommands)
+    world.add_parser(subcommands)
+    return root
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; 0 done, 1 failed, 2 bad usage or input, 130 interrupted."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(arguments.execute(arguments))
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception:
+        traceback.print_exc()
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""`veo run`: the compiled pipeline, from footage to a registered model."""
+
+import argparse
+import contextlib
+import importlib.resources
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from veo_core.cli.footage import footage_section
+from veo_core.cli.recipe import load_recipe, parameters
+from veo_core.errors import UsageError
+from veo_core.lineage.report import write_report
+from veo_core.records.run import RunRecord
+from veo_core.runner import engine, ir, progress, service
+from veo_core.storage import Store
+
+_USAGE_EXIT = 2
+
+
+def add_parser(subcommands: Any) -> None:
+    """Add `run` to the command line."""
+    parser = subcommands.add_parser("run", help="run the pipeline", description=__doc__)
+    parser.add_argument("--preset", default="world", metavar="NAME", help="smoke, world or world-full")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML recipe over the preset")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="one setting over preset and recipe; may be repeated",
+    )
+    parser.add_argument("--seed", type=int, help="seed of everything random")
+    parser.add_argument("--footage", metavar="FOLDER", help="use this folder instead of filming the world")
+    parser.add_argument("--judge", choices=["world", "external"], help="who describes and judges clips")
+    parser.add_argument("--judge-port", type=int, default=0, metavar="PORT", help="port of the world's judge")
+    parser.add_argument("--root", default="store", metavar="URI", help="store for data (default: store)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
+    parser.add_argument("--workers", type=int, metavar="N", help="tasks at a time (default: one a CPU)")
+    parser.add_argument("--no-cache", action="store_true", help="run every task anew")
+    parser.set_defaults(execute=execute)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run the pipeline, write the report, and say what came out."""
+    started = time.monotonic()
+    settings = list(arguments.settings)
+    if arguments.seed is not None:
+        settings.append(f"seed={arguments.seed}")
+    if arguments.judge is not None:
+        settings.append(f"judge_server={arguments.judge}")
+    footage = {"collect": footage_section(Path(arguments.footage))} if arguments.footage else {}
+    recipe = load_recipe(arguments.preset, arguments.config, settings, footage)
+    store = Store(arguments.root)
+    _make_folder(arguments.runs)
+    pipeline = ir.load(str(importlib.resources.files("pipelines") / "compiled" / "embedded.yaml"))
+
+    with contextlib.ExitStack() as stack:
+        env = stack.enter_context(_judge(recipe.judge_server, arguments.judge_port, arguments.runs))
+        observer = stack.enter_context(progress.shown(arguments.runs))
+        options = engine.Options(
+            env=env, workers=arguments.workers, reuse=not arguments.no_cache, observe=observer
+        )
+        record = engine.run(
+            pipeline, parameters(recipe, store.root), runs_dir=arguments.runs, options=options
+        )
+    report = write_report(arguments.runs / record.run_id, store)
+    return _conclude(record, report, arguments.runs, time.monotonic() - started)
+
+
+@contextlib.contextmanager
+def _judge(kind: str, port: int, runs: Path) -> Iterator[Mapping[str, str]]:
+    """The environment in which tasks find their judge."""
+    if kind == "external":
+        yield {}
+        return
+    command = ["python", "-m", "veo_core.world.main", "serve", "--port", str(port)]
+    with tempfile.TemporaryDirectory() as folder:
+        ready = Path(folder) / "url"
+        serve = [*command, "--ready-file", str(ready)]
+        with service.running(serve, ready_file=ready, log=runs / ".judge.log") as url:
+            yield {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "world"}
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def _conclude(record: RunRecord, report: Path, runs: Path, seconds: float) -> int:
+    failed = [task for task in record.tasks if task.state == "FAILED"]
+    if failed and all(task.exit_code == _USAGE_EXIT for task in failed):
+        for task in failed:
+            print(f"error: {task.name}: {task.reason}", file=sys.stderr)
+        return _USAGE_EXIT
+    if failed:
+        print(progress.failures(record, runs), file=sys.stderr)
+    cached = sum(task.state == "CACHED" for task in record.tasks)
+    print(f"run {record.run_id}: {record.state.lower()} in {seconds:.0f} s, {cached} tasks from the cache")
+    models = [task.output_parameters["model"] for task in record.tasks if "model" in task.output_parameters]
+    if models:
+        print(f"registered {', '.join(models)}")
+    elif record.state == "SUCCEEDED":
+        print("no model was registered: the safety gate did not approve it; the report says why")
+    print(f"report: {report}")
+    return {"SUCCEEDED": 0, "CANCELLED": 130}.get(record.state, 1)

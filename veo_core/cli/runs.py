@@ -1,0 +1,64 @@
+"""`veo runs`, `veo logs` and `veo report`: what was run, and what it said."""
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from veo_core.lineage.report import write_report
+from veo_core.runner import runs
+from veo_core.storage import Store
+
+
+def add_parsers(subcommands: Any) -> None:
+    """Add `runs`, `logs` and `report` to the command line."""
+    listing = subcommands.add_parser("runs", help="list the runs, newest first")
+    listing.set_defaults(execute=_list)
+
+    logs = subcommands.add_parser("logs", help="print a task's log")
+    logs.add_argument("run", help="a run's id, the start of one, or 'latest'")
+    logs.add_argument("task", help="a task's name, such as train-base")
+    logs.add_argument("--lines", type=int, help="only the last lines")
+    logs.set_defaults(execute=_log)
+
+    report = subcommands.add_parser("report", help="write a run's report")
+    report.add_argument(
+        "run", nargs="?", default=runs.LATEST, help="a run's id, the start of one, or 'latest'"
+    )
+    report.add_argument("--root", default="store", metavar="URI", help="store of the run (default: store)")
+    report.set_defaults(execute=_report)
+
+    for parser in (listing, logs, report):
+        parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "state", "started", "seconds", "tasks", "cached", "failed"):
+        table.add_column(heading, justify="left" if heading in ("run", "state", "started") else "right")
+    for record in reversed(runs.list_runs(arguments.runs)):
+        states = [task.state for task in record.tasks]
+        table.add_row(
+            record.run_id,
+            record.state.lower(),
+            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created)),
+            f"{record.finished - record.created:.0f}" if record.finished else "",
+            str(len(states)),
+            str(states.count("CACHED")),
+            str(states.count("FAILED")),
+        )
+    Console(soft_wrap=True).print(table)
+    return 0
+
+
+def _log(arguments: argparse.Namespace) -> int:
+    print(runs.read_log(arguments.runs, arguments.run, arguments.task, lines=arguments.lines), end="")
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    print(write_report(runs.run_folder(arguments.runs, arguments.run), Store(arguments.root)))
+    return 0
