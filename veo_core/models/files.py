@@ -1,0 +1,79 @@
+"""Models on disk: weights as safetensors, configuration as JSON; nothing is ever unpickled."""
+
+import json
+from typing import Any, Protocol, TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from veo_core.errors import UsageError
+from veo_core.records.base import Record, canonical_json
+from veo_core.records.files import FileRef
+from veo_core.storage import Store
+
+
+class ConfiguredModel(Protocol):
+    """A module built from the configuration that it owns."""
+
+    config: Any
+
+    def state_dict(self) -> dict[str, Tensor]: ...
+
+
+ModelT = TypeVar("ModelT", bound=nn.Module)
+
+
+def save_model(model: ConfiguredModel, store: Store) -> dict[str, FileRef]:
+    """Store a model; the manifest's `weights` and `config` files."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    return {
+        "weights": store.put_bytes(save(weights), ".safetensors"),
+        "config": store.put_bytes(canonical_json(model.config.model_dump(mode="json")), ".json"),
+    }
+
+
+def load_model(model: type[ModelT], config: bytes, weights: bytes, *, where: str) -> ModelT:
+    """Build a model from the bytes of its configuration and weights, in evaluation mode.
+
+    Args:
+        model: a class with a nested `Config` record.
+        config: JSON.
+        weights: safetensors.
+        where: what the error message calls the files.
+
+    Raises:
+        UsageError: the weights are damaged or belong to another configuration.
+    """
+    config_type: type[Record] = model.Config  # type: ignore[attr-defined]
+    built = model(config_type.parse(_json(config, where), where=f"{where} config"))
+    try:
+        tensors = load(weights)
+    except SafetensorError as error:
+        raise UsageError(f"{where} weights: not a safetensors file: {error}") from None
+    expected = {name: tuple(tensor.shape) for name, tensor in built.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if found != expected:
+        name = min(name for name in expected | found if expected.get(name) != found.get(name))
+        raise UsageError(
+            f"{where} weights: they belong to another configuration: {name} has shape {found.get(name)}, "
+            f"expected {expected.get(name)}"
+        )
+    built.load_state_dict(tensors)
+    return built.eval().requires_grad_(False)
+
+
+def load_stored(model: type[ModelT], files: dict[str, FileRef], store: Store, *, where: str) -> ModelT:
+    """`load_model` from a training stage's manifest files."""
+    return load_model(model, store.get_bytes(files["config"]), store.get_bytes(files["weights"]), where=where)
+
+
+def parameter_count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _json(data: bytes, where: str) -> Any:
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise UsageError(f"{where} config: not valid JSON: {error}") from None

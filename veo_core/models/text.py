@@ -1,0 +1,90 @@
+"""Captions as padded token ids, with a small trainable encoder of them."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from veo_core.models.layers import attention
+from veo_core.records.base import Record
+
+PAD, UNKNOWN, NULL = 0, 1, 2
+"""Ids of padding, of a word that no training caption held, and of the one token of "no caption"."""
+
+_SPECIAL = 3
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?|[.,;:!?]")
+
+
+def split_words(text: str) -> list[str]:
+    """Lower-case words and punctuation marks."""
+    return _WORD.findall(text.lower())
+
+
+class Vocabulary(Record):
+    """The words of the training captions, in the order of their ids."""
+
+    words: tuple[str, ...]
+
+    @classmethod
+    def from_captions(cls, captions: Iterable[str]) -> "Vocabulary":
+        return cls(words=tuple(sorted({word for caption in captions for word in split_words(caption)})))
+
+    @property
+    def size(self) -> int:
+        """Number of ids, the special ones included."""
+        return len(self.words) + _SPECIAL
+
+    def tokens(self, captions: Sequence[str], length: int) -> Tensor:
+        """Ids int64 [b, length]: padded, or cut where longer; an empty caption becomes `NULL`."""
+        index = {word: number + _SPECIAL for number, word in enumerate(self.words)}
+        rows = torch.full((len(captions), length), PAD, dtype=torch.long)
+        for row, caption in zip(rows, captions, strict=True):
+            ids = [index.get(word, UNKNOWN) for word in split_words(caption)] or [NULL]
+            row[: len(ids)] = torch.tensor(ids[:length])
+        return rows
+
+
+class TextEncoder(nn.Module):
+    """Token ids [b, m] to features [b, m, width]: a small transformer trained with the denoiser."""
+
+    class Config(Record):
+        vocabulary: Vocabulary = Field(default=Vocabulary(words=()), description="words of the captions")
+        length: int = Field(default=32, description="tokens that every caption is padded to")
+        depth: int = Field(default=1, description="transformer blocks")
+        heads: int = 4
+
+    def __init__(self, config: Config, width: int) -> None:
+        super().__init__()
+        self.config = config
+        self.words = nn.Embedding(config.vocabulary.size, width)
+        self.places = nn.Parameter(torch.randn(config.length, width) * 0.5)
+        self.blocks = nn.ModuleList(_TextBlock(width, config.heads) for _ in range(config.depth))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [b, m, width], and a mask [b, 1, 1, m] that is True at tokens that are not padding."""
+        mask = (tokens != PAD)[:, None, None, :]
+        x = self.words(tokens) + self.places
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.norm(x), mask
+
+
+class _TextBlock(nn.Module):
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.rise, self.fall = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        b, m, width = x.shape
+        qkv = self.qkv(self.norms[0](x)).view(b, m, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        x = x + self.out(attention(qkv[0], qkv[1], qkv[2], mask).transpose(1, 2).reshape(b, m, width))
+        y: Tensor = x + self.fall(F.gelu(self.rise(self.norms[1](x))))
+        return y

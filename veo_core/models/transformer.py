@@ -1,0 +1,256 @@
+"""The joint denoising transformer of picture and sound.
+
+Both modalities attend to each other in one sequence; each has its own projections, feed-forward and
+modulation, as in MMDiT (Esser et al., 2403.03206). Text enters as tokens by cross-attention. Modulation
+is adaLN-Zero (Peebles and Xie, 2212.09748): every branch and the output start at zero.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from veo_core.data.spec import ClipSpec
+from veo_core.models.layers import attention, patchify, unpatchify, zero_
+from veo_core.models.positions import (
+    CoordinateEmbedding,
+    audio_positions,
+    rotate,
+    rotation,
+    video_positions,
+)
+from veo_core.models.text import TextEncoder
+from veo_core.records.base import Record
+
+
+@dataclass(frozen=True)
+class Modality:
+    """One modality of a batch on its way through the noise.
+
+    latents: picture [b, c, t, h, w] or sound [b, c, l].
+    sigma: noise level in [0, 1] of each latent frame [b, t], or of the sound [b, 1] or [b, l].
+        Zero marks what is given: it conditions the rest.
+    """
+
+    latents: Tensor
+    sigma: Tensor
+
+
+class JointTransformer(nn.Module):
+    """Predicts the velocity (noise minus data) of picture and sound latents together."""
+
+    class Config(Record):
+        clip: ClipSpec = ClipSpec()
+        text: TextEncoder.Config = TextEncoder.Config()
+        video_channels: int = Field(default=16, description="channels of a picture latent")
+        audio_channels: int = Field(default=16, description="channels of a sound latent")
+        space_factor: int = Field(default=4, description="pixels to a latent along each side")
+        patch: int = Field(default=2, description="latents to a token along each side")
+        width: int = Field(default=128, description="channels of a token")
+        depth: int = Field(default=6, description="transformer blocks")
+        heads: int = Field(default=4, description="attention heads")
+        expand: int = Field(default=4, description="width of the feed-forward in token widths")
+
+        @model_validator(mode="after")
+        def _check(self) -> Self:
+            if self.width % self.heads or self.width // self.heads % 8:
+                raise ValueError(f"width {self.width} must be a multiple of 8 x heads ({self.heads})")
+            cell = self.space_factor * self.patch
+            if self.clip.base_height % cell or self.clip.base_width % cell:
+                raise ValueError(
+                    f"base picture {self.clip.base_height}x{self.clip.base_width} is no multiple of {cell}"
+                )
+            return self
+
+        @property
+        def grid(self) -> tuple[int, int]:
+            """Rows and columns of picture tokens."""
+            cell = self.space_factor * self.patch
+            return self.clip.base_height // cell, self.clip.base_width // cell
+
+        @property
+        def video_shape(self) -> tuple[int, int, int, int]:
+            """Picture latents of a clip, [c, t, h, w]."""
+            rows, columns = self.grid
+            frames = self.clip.latent_frames
+            return self.video_channels, frames, rows * self.patch, columns * self.patch
+
+        @property
+        def audio_shape(self) -> tuple[int, int]:
+            """Sound latents of a clip, [c, l]."""
+            return self.audio_channels, self.clip.audio_latents
+
+    cosine: Tensor
+    sine: Tensor
+    places: Tensor
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        width, clip = config.width, config.clip
+        positions = [
+            video_positions(clip.latent_seconds(), *config.grid),
+            audio_positions(clip.audio_latent_seconds()),
+        ]
+        cosine, sine = rotation(torch.cat(positions), width // config.heads)
+        self.register_buffer("cosine", cosine, persistent=False)
+        self.register_buffer("sine", sine, persistent=False)
+        self.register_buffer("places", torch.cat(positions), persistent=False)
+        self.lengths = [len(part) for part in positions]
+        channels = [config.video_channels * config.patch**2, config.audio_channels]
+        self.project_in = nn.ModuleList(nn.Linear(count, width) for count in channels)
+        self.coordinates = nn.ModuleList(CoordinateEmbedding(width) for _ in channels)
+        self.levels = nn.ModuleList(LevelEmbedding(width) for _ in channels)
+        self.text = TextEncoder(config.text, width)
+        self.blocks = nn.ModuleList(JointBlock(config) for _ in range(config.depth))
+        self.modulate_out = nn.ModuleList(nn.Linear(width, 2 * width) for _ in channels)
+        self.project_out = nn.ModuleList(nn.Linear(width, count) for count in channels)
+        for layer in (*self.modulate_out, *self.project_out):
+            zero_(layer)
+
+    def forward(self, video: Modality, audio: Modality, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Velocities shaped as `video.latents` and `audio.latents`.
+
+        Args:
+            video: latents [b, c, t, h, w], sigma [b, t].
+            audio: latents [b, c, l], sigma [b, 1] or [b, l].
+            tokens: caption ids [b, m].
+        """
+        patches = patchify(video.latents, 1, self.config.patch)
+        inputs = [patches.flatten(2).transpose(1, 2), audio.latents.transpose(1, 2)]
+        places = self.places.split(self.lengths)
+        streams = [
+            project(x) + coordinates(place)
+            for project, x, coordinates, place in zip(
+                self.project_in, inputs, self.coordinates, places, strict=True
+            )
+        ]
+        levels = [level(m.sigma) for level, m in zip(self.levels, (video, audio), strict=True)]
+        context, mask = self.text(tokens)
+        for block in self.blocks:
+            streams = block(streams, levels, (self.cosine, self.sine), context, mask)
+        outputs = []
+        for x, level, modulate, project in zip(
+            streams, levels, self.modulate_out, self.project_out, strict=True
+        ):
+            shift, scale = modulate(level).chunk(2, dim=-1)
+            outputs.append(project(_modulated(x, shift, scale)).float().transpose(1, 2))
+        velocity = unpatchify(outputs[0].reshape(patches.shape), 1, self.config.patch)
+        return velocity, outputs[1]
+
+
+class LevelEmbedding(nn.Module):
+    """Noise levels [b, g] in [0, 1] to conditioning vectors [b, g, width]."""
+
+    frequencies: Tensor
+
+    def __init__(self, width: int, pairs: int = 32) -> None:
+        super().__init__()
+        frequencies = torch.logspace(0, 2.5, pairs) * math.pi / 2
+        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.first, self.second = nn.Linear(2 * pairs, width), nn.Linear(width, width)
+
+    def forward(self, sigma: Tensor) -> Tensor:
+        angles = sigma[..., None] * self.frequencies
+        hidden = self.first(torch.cat([angles.cos(), angles.sin()], dim=-1))
+        return F.silu(self.second(F.silu(hidden)))
+
+
+class JointBlock(nn.Module):
+    """Joint self-attention, cross-attention to text, feed-forward."""
+
+    def __init__(self, config: JointTransformer.Config) -> None:
+        super().__init__()
+        width, self.heads = config.width, config.heads
+        self.streams = nn.ModuleList(StreamLayers(config) for _ in range(2))
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.text_out = nn.Linear(width, width)
+        zero_(self.text_out)
+
+    def forward(
+        self,
+        streams: list[Tensor],
+        levels: list[Tensor],
+        turn: tuple[Tensor, Tensor],
+        context: Tensor,
+        mask: Tensor,
+    ) -> list[Tensor]:
+        """Streams [b, n, width] under levels [b, g, width]; context [b, m, width], mask [b, 1, 1, m]."""
+        lengths = [x.shape[1] for x in streams]
+        layers = list(self.streams)
+        modulations = [
+            layer.modulate(level).chunk(6, -1) for layer, level in zip(layers, levels, strict=True)
+        ]
+
+        parts = [
+            layer.project(_modulated(x, mod[0], mod[1]), self.heads)
+            for layer, x, mod in zip(layers, streams, modulations, strict=True)
+        ]
+        q, k, v = (torch.cat(pieces, dim=2) for pieces in zip(*parts, strict=True))
+        mixed = attention(rotate(q, *turn), rotate(k, *turn), v).transpose(1, 2).flatten(2)
+        streams = [
+            x + _gated(layer.out(y), mod[2])
+            for layer, x, y, mod in zip(layers, streams, mixed.split(lengths, 1), modulations, strict=True)
+        ]
+
+        joint = torch.cat(streams, dim=1)
+        streams = list((joint + self._read(joint, context, mask)).split(lengths, 1))
+
+        return [
+            x + _gated(layer.feed(_modulated(x, mod[3], mod[4])), mod[5])
+            for layer, x, mod in zip(layers, streams, modulations, strict=True)
+        ]
+
+    def _read(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
+        """What each token takes from the text, [b, n, width]."""
+        q = _split_heads(self.query(F.layer_norm(x, x.shape[-1:])), self.heads)
+        k, v = (_split_heads(part, self.heads) for part in self.key_value(context).chunk(2, dim=-1))
+        q, k = (F.rms_norm(part.float(), part.shape[-1:]) for part in (q, k))
+        read: Tensor = self.text_out(attention(q, k, v, mask).transpose(1, 2).flatten(2))
+        return read
+
+
+class StreamLayers(nn.Module):
+    """What a modality has of its own in a block."""
+
+    def __init__(self, config: JointTransformer.Config) -> None:
+        super().__init__()
+        width = config.width
+        self.modulate = nn.Linear(width, 6 * width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.query_scale = nn.Parameter(torch.ones(width // config.heads))
+        self.key_scale = nn.Parameter(torch.ones(width // config.heads))
+        self.out = nn.Linear(width, width)
+        self.rise = nn.Linear(width, config.expand * width)
+        self.fall = nn.Linear(config.expand * width, width)
+        zero_(self.modulate)
+
+    def project(self, x: Tensor, heads: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries and keys of unit root mean square, and values; [b, heads, n, head_width] each."""
+        q, k, v = (_split_heads(part, heads) for part in self.qkv(x).chunk(3, dim=-1))
+        q = F.rms_norm(q.float(), q.shape[-1:], self.query_scale)
+        return q, F.rms_norm(k.float(), k.shape[-1:], self.key_scale), v
+
+    def feed(self, x: Tensor) -> Tensor:
+        y: Tensor = self.fall(F.gelu(self.rise(x)))
+        return y
+
+
+def _split_heads(x: Tensor, heads: int) -> Tensor:
+    """[b, n, heads * d] to [b, heads, n, d]."""
+    return x.unflatten(2, (heads, -1)).transpose(1, 2)
+
+
+def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Normalise tokens [b, n, d]; shift and scale them by group [b, g, d], n / g tokens to a group."""
+    groups = F.layer_norm(x, x.shape[-1:]).unflatten(1, (shift.shape[1], -1))
+    return torch.addcmul(shift.unsqueeze(2), groups, 1.0 + scale.unsqueeze(2)).flatten(1, 2)
+
+
+def _gated(x: Tensor, gate: Tensor) -> Tensor:
+    return (x.unflatten(1, (gate.shape[1], -1)) * gate.unsqueeze(2)).flatten(1, 2)

@@ -1,0 +1,44 @@
+"""Generated clips, with the files of the model that makes them."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from veo_core.records.base import Record
+from veo_core.records.files import FileRef
+
+PromptSplit = Literal["seen", "held_out", "two_objects", "validation", "custom"]
+
+
+class GeneratedClip(Record):
+    """One generated MP4 file with sound."""
+
+    clip_id: str = Field(description="sha256 of the file's bytes")
+    prompt: str
+    split: PromptSplit = Field(description="suite of the prompt; validation: caption of a validation clip")
+    mode: Literal["t2v", "i2v"] = Field(description="from text alone, or from a first frame too")
+    seed: int = Field(description="seed of this clip's noise")
+    media: FileRef
+    first_frame: FileRef | None = Field(default=None, description="PNG that an i2v clip starts from")
+    width: int
+    height: int
+    fps: float
+    frames: int
+    seconds: float = Field(description="time that the sound covers: from the first frame to the last")
+    audio_rate: int
+
+
+class ModelFiles(Record):
+    """What `veo_core.generate.pipeline.Generator` is built from: safetensors weights, JSON configurations.
+
+    The base model's configuration holds the clip's size, rate and length, and the vocabulary.
+    """
+
+    video_vae_weights: FileRef
+    video_vae_config: FileRef
+    audio_vae_weights: FileRef
+    audio_vae_config: FileRef
+    base_weights: FileRef
+    base_config: FileRef
+    upsampler_weights: FileRef
+    upsampler_config: FileRef

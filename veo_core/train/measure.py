@@ -1,0 +1,20 @@
+"""Figures that training stages report."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from veo_core.train.runtime import Runtime
+
+
+def batches(video: Tensor, runtime: Runtime, size: int = 32) -> Iterator[Tensor]:
+    """Pictures uint8 [n, ...] in batches on the device, float in [-1, 1]."""
+    for part in video.split(size):
+        yield runtime.send(part).float() / 127.5 - 1.0
+
+
+def psnr(picture: Tensor, truth: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of pictures [n, ...] in [-1, 1]: the mean over clips."""
+    error = ((picture - truth) / 2).square().flatten(1).mean(1).clamp(min=1e-10)
+    return float(-10.0 * torch.log10(error).mean())
