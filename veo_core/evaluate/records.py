@@ -21,6 +21,16 @@ class AttributeScore(Record):
     right: bool
 
 
+class SeenObject(Record):
+    """An object as the detectors see it; empty where they cannot tell."""
+
+    shape: str = ""
+    colour: str = ""
+    direction: str = ""
+    size: str = ""
+    speed: str = ""
+
+
 class ClipScore(Record):
     """Everything measured on one clip.
 
@@ -31,11 +41,17 @@ class ClipScore(Record):
     clip_id: str = Field(description="sha256 of the media file")
     group: Group
     prompt: str
-    split: str = Field(description='"seen" or "held_out" for generated clips, "real" for clips of the dataset')
+    split: str = Field(
+        description='"seen" or "held_out" for generated clips, "real" for clips of the dataset'
+    )
     mode: str = Field(description='"t2v" or "i2v"; "" for clips of the dataset')
     seed: int = 0
     media: FileRef
-    attributes: list[AttributeScore] = Field(default_factory=list, description="empty: no attribute is known")
+    attributes: list[AttributeScore] = Field(
+        default_factory=list, description="empty where the prompt is not of the detectors' grammar"
+    )
+    objects: list[SeenObject] = Field(default_factory=list)
+    pitch: str = Field(default="", description="pitch heard; empty where none is")
     sentence: str = Field(default="", description="what the detectors saw and heard, in words")
     contacts: list[float] = Field(default_factory=list)
     onsets: list[float] = Field(default_factory=list)

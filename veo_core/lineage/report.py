@@ -99,7 +99,12 @@ def render(evidence: Evidence) -> str:
         element("a", "Skip to content", href="#content", class_="skip"),
         join(header(evidence), navigation),
         element(
-            "main", notices(evidence), figures, [sections[name] for name in present], id="content", tabindex=-1
+            "main",
+            notices(evidence),
+            figures,
+            [sections[name] for name in present],
+            id="content",
+            tabindex=-1,
         ),
         element("script", script),
     )

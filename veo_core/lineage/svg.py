@@ -55,7 +55,9 @@ def line_chart(title: str, series: Sequence[Series], *, x_label: str = "step") -
     )
     for index, s in enumerate(drawn):
         parts.extend(_line(s, [place(x, y) for x, y in s.points], index))
-    described = f"{title}: {number(points[0][1])} to {number(drawn[0].points[-1][1] if drawn[0].points else low)}"
+    described = (
+        f"{title}: {number(points[0][1])} to {number(drawn[0].points[-1][1] if drawn[0].points else low)}"
+    )
     return element(
         "svg", parts, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", class_="chart", role="img", aria_label=described
     )

@@ -3,10 +3,10 @@
 from pydantic import Field
 
 from veo_core.evaluate.records import SummaryRow
-from veo_core.records.base import Record, canonical_json, sha256_bytes
+from veo_core.records.base import Record
 from veo_core.records.files import FileRef
-from veo_core.records.manifest import Manifest
-from veo_core.safety.records import Decision
+from veo_core.records.generated import ModelFiles
+from veo_core.safety.records import Decision, Figure
 
 SCHEMA_VERSION = 1
 
@@ -29,27 +29,29 @@ class TrainingData(Record):
     licences: list[LicenceCount]
 
 
-class ModelEntry(Record):
-    """A registered model: what it is made of, what it was made from, and how good and safe it was found."""
+class ModelDescription(Record):
+    """What a model is made of, what it was made from, and how good and safe it was found."""
 
-    schema_version: int = SCHEMA_VERSION
     name: str
-    version: int = Field(ge=1)
-    models: dict[str, Manifest] = Field(description="manifest of each trained part, by its role")
-    evidence: dict[str, str] = Field(description="digests of dataset, generated, evaluation, safety manifests")
+    files: ModelFiles
+    training: dict[str, dict[str, float]] = Field(description="figures of each training stage, by its part")
+    manifests: dict[str, str] = Field(description="digest of every manifest behind the model, by its role")
     data: TrainingData
     metrics: list[SummaryRow]
+    safety: list[Figure]
     decision: Decision
     intended_use: str
     limits: list[str]
+
+
+class ModelEntry(Record):
+    """A registered model. Equal descriptions share one version."""
+
+    schema_version: int = SCHEMA_VERSION
+    version: int = Field(ge=1)
+    description: ModelDescription
     card: FileRef = Field(description="the model card, Markdown")
 
     @property
     def reference(self) -> str:
-        return f"{self.name}@{self.version}"
-
-    @property
-    def content(self) -> str:
-        """Digest of all but the version and the card that names it: equal for equal models."""
-        value = self.model_dump(mode="json", exclude={"version", "card"})
-        return sha256_bytes(canonical_json(value))
+        return f"{self.description.name}@{self.version}"

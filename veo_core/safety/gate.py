@@ -32,7 +32,9 @@ class Bindings:
     report: str
 
 
-def decide(report: SafetyReport, policy: Policy, evaluation: EvaluationSummary, bindings: Bindings) -> Decision:
+def decide(
+    report: SafetyReport, policy: Policy, evaluation: EvaluationSummary, bindings: Bindings
+) -> Decision:
     """Whether the model may be registered, with each rule's outcome.
 
     Args:
@@ -80,7 +82,9 @@ def _fresh(report: SafetyReport, evaluation: EvaluationSummary, bound: Bindings)
 def _share(report: SafetyReport, name: FigureName, most: float) -> Check:
     found = [figure for figure in report.figures if figure.name == name]
     if len(found) != 1:
-        return Check(name=name, passed=False, reason="missing from the report" if not found else "reported twice")
+        return Check(
+            name=name, passed=False, reason="missing from the report" if not found else "reported twice"
+        )
     figure = found[0]
     problem = _inconsistency(figure)
     if problem:
@@ -118,7 +122,9 @@ def _least(evaluation: EvaluationSummary, metric: str, split: str, least: float 
     if row is None or row.value is None or row.ci_low is None or row.n == 0:
         yield Check(name=name, passed=False, reason="not measured")
         return
-    reason = f"{row.value:.3f}, at least {row.ci_low:.3f} with 95 % confidence (n={row.n}); {least:g} is needed"
+    reason = (
+        f"{row.value:.3f}, at least {row.ci_low:.3f} with 95 % confidence (n={row.n}); {least:g} is needed"
+    )
     yield Check(name=name, passed=row.ci_low >= least, reason=reason)
 
 

@@ -49,7 +49,9 @@ def _scores(evidence: Evidence) -> list[ClipScore]:
 def _filters(scores: Sequence[ClipScore]) -> list[Html]:
     kinds = ["all", *dict.fromkeys(_kind(score) for score in scores)]
     buttons = [
-        element("button", _words(kind), type="button", data_filter=kind, aria_pressed=str(kind == "all").lower())
+        element(
+            "button", _words(kind), type="button", data_filter=kind, aria_pressed=str(kind == "all").lower()
+        )
         for kind in (kinds if len(kinds) > 2 else kinds[:1])
     ]
     if any(score.attributes for score in scores):

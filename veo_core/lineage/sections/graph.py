@@ -46,7 +46,8 @@ def graph_section(evidence: Evidence) -> Html | None:
         element("h2", "Pipeline"),
         element(
             "p",
-            "Choose a task for its command, inputs, outputs and log. Links that longer paths imply are left out.",
+            "Choose a task for its command, inputs, outputs and log. Links that longer paths imply "
+            "are left out.",
             class_="hint",
         ),
         element(

@@ -31,7 +31,9 @@ def header(evidence: Evidence) -> Html:
             element("p", element("span", "not known", class_="badge pending")),
             class_="top",
         )
-    times = f"{moment(run.created)}" + (f", took {duration(run.created, run.finished)}" if run.finished else "")
+    times = f"{moment(run.created)}" + (
+        f", took {duration(run.created, run.finished)}" if run.finished else ""
+    )
     return element(
         "header",
         element("p", run.pipeline, class_="kicker"),
@@ -59,7 +61,9 @@ def tiles(evidence: Evidence, decision: Decision | None, entry: ModelEntry | Non
         rows = evidence.table(manifest.tables["summary"], SummaryRow)
     return element(
         "div",
-        _tile("Clips kept", f"{last.kept}" if last else None, f"of {first.received} collected" if first else ""),
+        _tile(
+            "Clips kept", f"{last.kept}" if last else None, f"of {first.received} collected" if first else ""
+        ),
         _tile("Clips generated", f"{generated.rows}" if generated else None, "with sound"),
         _figure_tile("Prompts followed, seen", rows, "following_all", "seen"),
         _figure_tile("Prompts followed, held-out", rows, "following_all", "held_out"),
@@ -67,7 +71,9 @@ def tiles(evidence: Evidence, decision: Decision | None, entry: ModelEntry | Non
         _tile(
             "Safety gate",
             None if decision is None else ("open" if decision.approved else "closed"),
-            "" if decision is None else f"{sum(c.passed for c in decision.checks)} of {len(decision.checks)} rules met",
+            ""
+            if decision is None
+            else f"{sum(c.passed for c in decision.checks)} of {len(decision.checks)} rules met",
         ),
         _tile("Registered as", entry.reference if entry else None, ""),
         class_="tiles",
@@ -85,7 +91,9 @@ def notices(evidence: Evidence) -> Html | None:
         if task.state != "FAILED":
             continue
         tail = "\n".join(evidence.log_tail(task).splitlines()[-12:])
-        why = task.reason or (f"exit code {task.exit_code}" if task.exit_code is not None else "no reason given")
+        why = task.reason or (
+            f"exit code {task.exit_code}" if task.exit_code is not None else "no reason given"
+        )
         parts.append(
             join(
                 element("p", element("a", task.name, href=f"#task-{stage.index}"), f" failed: {why}"),
@@ -154,7 +162,9 @@ def _tile(title: str, value: str | None, detail: str) -> Html:
     return element(
         "div",
         element("p", title, class_="label"),
-        element("p", value, class_="value") if value is not None else element("p", "not known", class_="value none"),
+        element("p", value, class_="value")
+        if value is not None
+        else element("p", "not known", class_="value none"),
         element("p", detail, class_="detail") if detail and value is not None else None,
         class_="tile",
     )

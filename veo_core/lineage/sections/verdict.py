@@ -1,10 +1,12 @@
 """The safety gate's decision and the registry entry."""
 
+from collections.abc import Iterable
+
 from veo_core.lineage.evidence import Evidence
-from veo_core.lineage.format import short
 from veo_core.lineage.html import Html, element
 from veo_core.lineage.sections.graph import definitions
-from veo_core.registry.records import ModelEntry
+from veo_core.records.generated import ModelFiles
+from veo_core.registry.records import ModelDescription, ModelEntry
 from veo_core.safety.records import Decision, Figure, SafetyReport
 
 _FIGURES = {
@@ -43,7 +45,7 @@ def safety_section(evidence: Evidence, decision: Decision | None) -> Html | None
             else element("span", "closed", class_="badge failed"),
             " Every rule is met: the model may be registered."
             if decision.approved
-            else f" {len(closed)} of {len(decision.checks)} rules are not met: the model may not be registered.",
+            else f" {len(closed)} of {len(decision.checks)} rules are not met: it may not be registered.",
         ),
         element(
             "ul",
@@ -68,7 +70,8 @@ def registry_section(entry: ModelEntry | None) -> Html | None:
     """The registered model; nothing where none was registered."""
     if entry is None:
         return None
-    data = entry.data
+    model = entry.description
+    data = model.data
     licences = ", ".join(f"{item.licence or 'none stated'}: {item.clips} clips" for item in data.licences)
     return element(
         "section",
@@ -76,38 +79,39 @@ def registry_section(entry: ModelEntry | None) -> Html | None:
         element("p", element("strong", entry.reference, class_="model")),
         definitions(
             [
-                ("Intended use", entry.intended_use),
-                ("Trained on", f"{data.train_clips} clips, {data.train_seconds:.0f} s, {data.sources} sources"),
+                ("Intended use", model.intended_use),
+                (
+                    "Trained on",
+                    f"{data.train_clips} clips, {data.train_seconds:.0f} s, {data.sources} sources",
+                ),
                 ("Licences", licences),
-                *((f"Evidence: {name}", short(digest)) for name, digest in entry.evidence.items()),
             ]
         ),
         element("h3", "Limits"),
-        element("ul", [element("li", limit) for limit in entry.limits]),
-        element("h3", "Parts"),
-        element(
-            "div",
-            element(
-                "table",
-                [
-                    element(
-                        "tr", element("td", role), element("td", name), element("td", element("code", ref.path))
-                    )
-                    for role, manifest in entry.models.items()
-                    for name, ref in manifest.files.items()
-                ],
-                class_="plain",
-            ),
-            class_="scroll",
-        ),
+        element("ul", [element("li", limit) for limit in model.limits]),
+        element("details", element("summary", "Files"), _rows(_files(model))),
+        element("details", element("summary", "Manifests behind the model"), _rows(model.manifests.items())),
         id="model",
     )
+
+
+def _files(model: ModelDescription) -> Iterable[tuple[str, str]]:
+    return ((name, getattr(model.files, name).path) for name in ModelFiles.model_fields)
+
+
+def _rows(rows: Iterable[tuple[str, str]]) -> Html:
+    cells = [
+        element("tr", element("td", name), element("td", element("code", value))) for name, value in rows
+    ]
+    return element("div", element("table", cells, class_="plain"), class_="scroll")
 
 
 def _figures(report: SafetyReport | None) -> Html | None:
     if report is None:
         return None
-    head = element("tr", [element("th", n, scope="col") for n in ("Figure", "Count", "Share", "95 %", "No answer")])
+    head = element(
+        "tr", [element("th", n, scope="col") for n in ("Figure", "Count", "Share", "95 %", "No answer")]
+    )
     rows = [_figure(figure) for figure in report.figures]
     judge = " ".join([report.judge, *report.judge_versions])
     return element(

@@ -1,0 +1,20 @@
+"""A registered model, ready to generate."""
+
+from veo_core.generate.pipeline import Generator
+from veo_core.registry.local import load
+from veo_core.storage import Store
+from veo_core.train.runtime import RuntimeConfig
+
+
+def load_generator(store: Store, reference: str, runtime: RuntimeConfig | None = None) -> Generator:
+    """Build the generator of a registered model from verified files.
+
+    Args:
+        store: the store that holds the registry.
+        reference: `name@version` or `name@latest`.
+        runtime: device and precision; chosen by what is there where None.
+
+    Raises:
+        UsageError: no such model, or a file of it is missing or was altered.
+    """
+    return Generator.load(load(store, reference).description.files, store, runtime)

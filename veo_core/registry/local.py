@@ -1,0 +1,116 @@
+"""The registry in the store: an append-only log of models.
+
+Line k of the log is the mark `registry/k`. A model's version is one more than the lines that its name had
+before, so there is no index that could disagree with the log. One registration runs at a time.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import count
+
+from veo_core.errors import UsageError
+from veo_core.records.base import Record
+from veo_core.records.files import FileRef
+from veo_core.records.generated import ModelFiles
+from veo_core.registry.records import ModelDescription, ModelEntry
+from veo_core.storage import Store
+
+NAME_PATTERN = r"^[a-z][a-z0-9-]{0,62}[a-z0-9]$"
+
+
+class LogLine(Record):
+    """One registration: the model, and the digest of its description."""
+
+    name: str
+    version: int
+    content: str
+    entry: FileRef
+
+    @property
+    def reference(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+def list_models(store: Store) -> list[LogLine]:
+    """Every registered version, in the order of registration."""
+    return list(_log(store))
+
+
+def add(
+    store: Store, description: ModelDescription, card: Callable[[str], str]
+) -> tuple[FileRef, ModelEntry]:
+    """Register a model; one that is registered already keeps its version.
+
+    Args:
+        store: the store that holds the model's files and the registry.
+        description: the model.
+        card: gives the model card for the reference `name@version`.
+
+    Returns:
+        The entry's file and the entry.
+    """
+    lines = list_models(store)
+    mine = [line for line in lines if line.name == description.name]
+    for line in mine:
+        if line.content == description.digest:
+            return line.entry, _read(store, line)
+    version = len(mine) + 1
+    text = card(f"{description.name}@{version}")
+    entry = ModelEntry(version=version, description=description, card=store.put_bytes(text.encode(), ".md"))
+    ref = store.put_bytes(entry.to_bytes(), ".json")
+    line = LogLine(name=description.name, version=version, content=description.digest, entry=ref)
+    store.set_mark(_mark(len(lines) + 1), line.to_bytes())
+    return ref, entry
+
+
+def load(store: Store, reference: str) -> ModelEntry:
+    """A registered model, after its entry, its card and all of its weights and configurations were verified.
+
+    Args:
+        store: the store that holds the registry.
+        reference: `name@version` or `name@latest`.
+
+    Raises:
+        UsageError: no such model, or a file of it is missing or was altered.
+    """
+    entry = _read(store, _find(store, reference))
+    store.get_bytes(entry.card)
+    for name in ModelFiles.model_fields:
+        store.get_bytes(getattr(entry.description.files, name))
+    return entry
+
+
+def _find(store: Store, reference: str) -> LogLine:
+    name, separator, version = reference.partition("@")
+    if not separator or not re.fullmatch(r"latest|[1-9][0-9]*", version):
+        raise UsageError(f"model {reference!r}: expected NAME@VERSION or NAME@latest")
+    lines = list_models(store)
+    mine = [line for line in lines if line.name == name]
+    if not mine:
+        known = ", ".join(sorted({line.name for line in lines})) or "none"
+        raise UsageError(f"model {reference!r}: no model of this name is registered; there are: {known}")
+    if version == "latest":
+        return mine[-1]
+    found = next((line for line in mine if line.version == int(version)), None)
+    if found is None:
+        raise UsageError(f"model {reference!r}: the versions of {name} are 1 to {len(mine)}")
+    return found
+
+
+def _read(store: Store, line: LogLine) -> ModelEntry:
+    entry = ModelEntry.model_validate_json(store.get_bytes(line.entry))
+    if entry.reference != line.reference or entry.description.digest != line.content:
+        raise UsageError(f"model {line.reference}: the registry's log and the entry disagree")
+    return entry
+
+
+def _log(store: Store) -> Iterator[LogLine]:
+    for number in count(1):
+        data = store.get_mark(_mark(number))
+        if data is None:
+            return
+        yield LogLine.model_validate_json(data)
+
+
+def _mark(number: int) -> str:
+    return f"registry/{number:08d}"

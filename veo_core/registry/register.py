@@ -1,0 +1,163 @@
+"""Register a model whose evidence opens the safety gate."""
+
+from collections import Counter
+from typing import TypeVar
+
+from pydantic import Field, ValidationError
+
+from veo_core.errors import UsageError
+from veo_core.evaluate.records import EvaluationSummary
+from veo_core.records.base import Record
+from veo_core.records.clip import Clip
+from veo_core.records.generated import ModelFiles
+from veo_core.records.manifest import Manifest
+from veo_core.registry.card import model_card
+from veo_core.registry.local import NAME_PATTERN, add
+from veo_core.registry.records import LicenceCount, ModelDescription, TrainingData
+from veo_core.safety.gate import Bindings, decide
+from veo_core.safety.records import Decision, Policy, SafetyReport
+from veo_core.stage import Context, Result, stage_main
+from veo_core.storage import Store
+
+RecordT = TypeVar("RecordT", bound=Record)
+
+
+class RegisterConfig(Record):
+    """Under which name a model is registered, and what its card says."""
+
+    name: str = Field(
+        default="world", pattern=NAME_PATTERN, description="lower-case letters, digits, hyphens"
+    )
+    intended_use: str = Field(
+        default="Research and teaching: a small model whose training, evaluation and gate can be followed "
+        "from end to end. Not for production.",
+        description="what the model is for, and what it is not for",
+    )
+    limits: list[str] = Field(
+        default_factory=lambda: [
+            "It knows only what its training clips show.",
+            "Its clips carry no watermark and no provenance manifest.",
+            "Metrics that need published network weights (Fréchet distances, CLIPScore) were not run.",
+        ],
+        description="what a user must know before relying on the model",
+    )
+
+
+def run(
+    *,
+    dataset: Manifest,
+    video_vae: Manifest,
+    audio_vae: Manifest,
+    latents: Manifest,
+    base: Manifest,
+    upsampler: Manifest,
+    generated: Manifest,
+    evaluation: Manifest,
+    safety: Manifest,
+    config: RegisterConfig,
+    context: Context,
+) -> Result:
+    """Replay the gate on the evidence; where it opens, write the registry entry and the model card.
+
+    Registering equal inputs again gives the same version.
+
+    Raises:
+        UsageError: evidence is missing, stale or altered, or the gate is closed.
+    """
+    store = context.store
+    summary = _read(evaluation, "summary", EvaluationSummary, store)
+    report = _read(safety, "report", SafetyReport, store)
+    bindings = Bindings(
+        generated=generated.digest,
+        evaluation=evaluation.digest,
+        dataset=dataset.digest,
+        summary=evaluation.files["summary"].sha256,
+        report=safety.files["report"].sha256,
+    )
+    decision = decide(report, _read(safety, "policy", Policy, store), summary, bindings)
+    _require_open(decision, _read(safety, "decision", Decision, store))
+    parts = {"video_vae": video_vae, "audio_vae": audio_vae, "base": base, "upsampler": upsampler}
+    behind = {
+        "dataset": dataset,
+        "latents": latents,
+        **parts,
+        "generated": generated,
+        "evaluation": evaluation,
+        "safety": safety,
+    }
+    description = ModelDescription(
+        name=config.name,
+        files=_model_files(parts),
+        training={role: manifest.metrics for role, manifest in parts.items()},
+        manifests={role: manifest.digest for role, manifest in behind.items()},
+        data=_training_data(dataset, store),
+        metrics=summary.rows,
+        safety=report.figures,
+        decision=decision,
+        intended_use=config.intended_use,
+        limits=config.limits,
+    )
+    ref, entry = add(store, description, lambda reference: model_card(reference, description))
+    print(f"registered {entry.reference}")
+    manifest = Manifest(
+        stage=context.stage,
+        config_digest=config.digest,
+        rows=1,
+        files={"entry": ref, "card": entry.card},
+        metrics={"version": float(entry.version)},
+    )
+    return Result(manifest, {"model": entry.reference})
+
+
+def _read(manifest: Manifest, name: str, record: type[RecordT], store: Store) -> RecordT:
+    if name not in manifest.files:
+        raise UsageError(f"not registered: the manifest of stage {manifest.stage!r} holds no file {name!r}")
+    try:
+        return record.model_validate_json(store.get_bytes(manifest.files[name]))
+    except ValidationError as error:
+        problem = error.errors()[0]
+        raise UsageError(f"not registered: {name} of {manifest.stage!r}: {problem['msg']}") from None
+
+
+def _require_open(replayed: Decision, stored: Decision) -> None:
+    reasons = replayed.reasons
+    if not stored.approved:
+        reasons = stored.reasons or ["the safety evaluation does not approve"]
+    elif (stored.report, stored.policy) != (replayed.report, replayed.policy):
+        reasons = ["the decision is about another report or policy"]
+    if reasons or not replayed.approved:
+        raise UsageError(f"not registered: the safety gate is closed: {'; '.join(reasons)}")
+
+
+def _model_files(parts: dict[str, Manifest]) -> ModelFiles:
+    files = {}
+    for role, manifest in parts.items():
+        for kind in ("weights", "config"):
+            if kind not in manifest.files:
+                raise UsageError(f"not registered: the manifest of {role} holds no file {kind!r}")
+            files[f"{role}_{kind}"] = manifest.files[kind]
+    return ModelFiles.model_validate(files)
+
+
+def _training_data(dataset: Manifest, store: Store) -> TrainingData:
+    if "clips" not in dataset.tables:
+        raise UsageError(f"not registered: the manifest of stage {dataset.stage!r} holds no table of clips")
+    clips = store.get_table(dataset.tables["clips"], Clip)
+    train = [clip for clip in clips if clip.split == "train"]
+    licences = {clip.source.source_id: clip.source.licence_id for clip in train}
+    sources = Counter(licences.values())
+    counts = Counter(clip.source.licence_id for clip in train)
+    return TrainingData(
+        sources=len(licences),
+        train_clips=len(train),
+        validation_clips=sum(clip.split == "validation" for clip in clips),
+        train_seconds=sum(clip.facts.seconds for clip in train),
+        licences=[
+            LicenceCount(licence=licence, sources=sources[licence], clips=counts[licence])
+            for licence in sorted(counts)
+        ],
+    )
+
+
+if __name__ == "__main__":
+    stage_main(run)
