@@ -107,7 +107,13 @@ def _check_binding(
             _check_output(pipeline, dag, binding.source, False, where)
         case ComponentInput(name):
             if name not in parent.parameters:
-                raise UsageError(f"{where} reads unknown input parameter {name!r} of {parent.name}")
+                hint = (
+                    ": kfp leaves a loop's item unbound where a text within a nested group uses it; "
+                    "pass the item itself as an input"
+                    if "loop-item" in name
+                    else ""
+                )
+                raise UsageError(f"{where} reads unknown input parameter {name!r} of {parent.name}{hint}")
         case FinalStatus(upstream):
             if upstream not in dag.tasks:
                 raise UsageError(f"{where} reads the status of unknown task {upstream!r}")
