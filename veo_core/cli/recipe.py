@@ -56,7 +56,7 @@ def recipe_type() -> type[BaseRecipe]:
 def load_recipe(
     preset: str, config: Path | None, settings: Sequence[str], footage: dict[str, Any] | None = None
 ) -> BaseRecipe:
-    """The preset, overlaid by the user's YAML file, by where footage is, then by `SECTION.KEY=VALUE` settings.
+    """The preset, overlaid by the user's YAML file, the place of footage, and `SECTION.KEY=VALUE` settings.
 
     Raises:
         UsageError: no such preset, a file that cannot be read, an unknown key, or a value out of range.
