@@ -210,6 +210,7 @@ class SyntheticRun:
                     mode="t2v",
                     seed=index,
                     media=media,
+                    poster=self.store.put_bytes(jpeg_bytes(), ".jpg"),
                     sentence=self.text,
                     attributes=[
                         AttributeScore(name="shape", wanted="circle", seen="circle", right=True),

@@ -88,6 +88,7 @@ def test_report_plays_every_generated_clip_from_its_own_bytes(make_run):
     videos = [found for tag, found in page.tags if tag == "video" and "generated" in str(found["aria-label"])]
     assert len(videos) == 8
     assert all(found["src"].startswith("data:video/mp4;base64,") and "controls" in found for found in videos)
+    assert all(found["poster"].startswith("data:image/jpeg;base64,") for found in videos)
     assert page.text.count("✕ left → right") == 3
 
 
@@ -97,7 +98,11 @@ def test_report_shows_why_clips_were_dropped(make_run):
     page = page_of(run)
     assert "4 dropped: near_duplicate" in page.text
     assert "3 (limit 8)" in page.text
-    assert page.count("video", preload="none") == 4
+    dropped = [
+        found for tag, found in page.tags if tag == "video" and "generated" not in str(found["aria-label"])
+    ]
+    assert len(dropped) == 4
+    assert all(found["poster"].startswith("data:image/jpeg;base64,") for found in dropped)
 
 
 def test_report_asks_no_server_for_anything(make_run):

@@ -47,6 +47,7 @@ class ClipScore(Record):
     mode: str = Field(description='"t2v" or "i2v"; "" for clips of the dataset')
     seed: int = 0
     media: FileRef
+    poster: FileRef | None = Field(default=None, description="JPEG of the middle frame")
     attributes: list[AttributeScore] = Field(
         default_factory=list, description="empty where the prompt is not of the detectors' grammar"
     )

@@ -7,6 +7,22 @@
     }
   }, true);
 
+  // A clip shows its picture until it is played; then it gets its controls back.
+  for (const video of document.querySelectorAll(".frame video")) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "play";
+    button.setAttribute("aria-label", `Play ${video.getAttribute("aria-label")}`);
+    button.addEventListener("click", () => {
+      button.remove();
+      video.controls = true;
+      video.play();
+      video.focus();
+    });
+    video.controls = false;
+    video.after(button);
+  }
+
   // Filters of the contact sheet.
   const buttons = [...document.querySelectorAll("[data-filter]")];
   for (const button of buttons) {

@@ -26,7 +26,7 @@ class RegisterConfig(Record):
     """Under which name a model is registered, and what its card says."""
 
     name: str = Field(
-        default="world", pattern=NAME_PATTERN, description="lower-case letters, digits, hyphens"
+        default="veo-world", pattern=NAME_PATTERN, description="lower-case letters, digits, hyphens"
     )
     intended_use: str = Field(
         default="Research and teaching: a small model whose training, evaluation and gate can be followed "

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from veo_core.lineage.evidence import Evidence
 from veo_core.lineage.format import data_uri, short
-from veo_core.lineage.html import Html, element, join
+from veo_core.lineage.html import Html, element
 from veo_core.lineage.svg import stacked_bar
 from veo_core.records.clip import Clip
 from veo_core.records.ledger import Counts, Decision
@@ -33,7 +33,7 @@ def funnel_section(evidence: Evidence) -> Html | None:
         return None
     legend = element(
         "p",
-        [(element("span", class_=f"key {name}"), f" {name}  ") for name in ("kept", *_LOST)],
+        [element("span", element("i", class_=f"key {name}"), f" {name}") for name in ("kept", *_LOST)],
         class_="legend",
     )
     return element(
@@ -104,11 +104,11 @@ def _example(evidence: Evidence, decision: Decision, clip: Clip | None) -> Html:
         measured = decision.value + (f" (limit {decision.threshold})" if decision.threshold else "")
     return element(
         "li",
-        _picture(evidence, clip) if clip else None,
+        element("div", _picture(evidence, clip), class_="frame") if clip else None,
         element(
             "div",
             element("code", short(decision.item)),
-            join(" ", clip.source.name) if clip else None,
+            element("p", clip.source.name) if clip else None,
             element("p", measured) if measured else None,
             element("p", decision.evidence, class_="evidence") if decision.evidence else None,
             element("p", f"judge {decision.judge} {decision.judge_version}", class_="hint")

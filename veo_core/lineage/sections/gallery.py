@@ -67,17 +67,7 @@ def _card(evidence: Evidence, score: ClipScore) -> Html:
     right = bool(score.attributes) and all(attribute.right for attribute in score.attributes)
     return element(
         "article",
-        element(
-            "video",
-            src=data_uri(data, "video/mp4"),
-            controls=True,
-            loop=True,
-            playsinline=True,
-            preload="metadata",
-            aria_label=f"generated clip: {score.prompt}",
-        )
-        if data is not None
-        else element("p", "The file is not in the store.", class_="unknown"),
+        element("div", _player(evidence, score, data), class_="frame"),
         element("p", score.prompt, class_="prompt"),
         element("p", f"saw: {score.sentence}", class_="saw") if score.sentence else None,
         element("p", score.problem, class_="problem") if score.problem else None,
@@ -91,6 +81,22 @@ def _card(evidence: Evidence, score: ClipScore) -> Html:
         class_="clip",
         data_kind=_kind(score),
         data_right="right" if right else "wrong",
+    )
+
+
+def _player(evidence: Evidence, score: ClipScore, data: bytes | None) -> Html:
+    if data is None:
+        return element("p", "The file is not in the store.", class_="unknown")
+    poster = evidence.bytes(score.poster) if score.poster else None
+    return element(
+        "video",
+        src=data_uri(data, "video/mp4"),
+        controls=True,
+        loop=True,
+        playsinline=True,
+        preload="none" if poster else "metadata",
+        poster=data_uri(poster, "image/jpeg") if poster else None,
+        aria_label=f"generated clip: {score.prompt}",
     )
 
 

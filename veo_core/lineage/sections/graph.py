@@ -37,7 +37,7 @@ def graph_section(evidence: Evidence) -> Html | None:
         viewBox=f"0 0 {width} {height}",
         width=width,
         height=height,
-        class_="graph",
+        class_="graph narrow" if layout.width <= 2 else "graph",
         role="group",
         aria_label="Tasks of the pipeline in order of execution",
     )
@@ -53,7 +53,12 @@ def graph_section(evidence: Evidence) -> Html | None:
         element(
             "div",
             element("div", drawing, class_="graph-scroll"),
-            element("div", [_details(evidence, stage) for stage in evidence.stages], class_="tasks"),
+            element(
+                "div",
+                [_details(evidence, stage) for stage in evidence.stages],
+                element("p", "No task is chosen.", class_="unknown placeholder"),
+                class_="tasks",
+            ),
             class_="graph-area",
         ),
         id="pipeline",

@@ -154,7 +154,7 @@ def _figure_tile(title: str, rows: list[SummaryRow], metric: str, split: str) ->
     row = next((r for r in rows if (r.metric, r.split, r.mode) == (metric, split, "t2v")), None)
     if row is None or row.value is None:
         return _tile(title, None, "")
-    interval = f"{figure(row.ci_low, row.unit)} – {figure(row.ci_high, row.unit)}, n = {row.n}"
+    interval = f"{100 * (row.ci_low or 0):.0f} – {100 * (row.ci_high or 0):.0f} %, n = {row.n}"
     return _tile(title, figure(row.value, row.unit), interval)
 
 
