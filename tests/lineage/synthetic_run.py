@@ -172,8 +172,8 @@ class SyntheticRun:
                     },
                     "packet_hash": "0" * 64,
                     "frame_hashes": [],
+                    "signature": "",
                     "key_frames": [key],
-                    **({"signature": ""} if "signature" in Clip.model_fields else {}),
                 }
             )
             for index in range(count)
