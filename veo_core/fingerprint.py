@@ -40,7 +40,7 @@ def closure(module: str) -> tuple[dict[str, Path], set[str]]:
     start = _locate(module)
     if start is None:
         raise UsageError(f"no module named {module!r} is installed")
-    pending = [module]
+    pending = [module, f"{module}.__main__"]
     while pending:
         name = pending.pop()
         if name in sources:

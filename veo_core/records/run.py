@@ -35,7 +35,7 @@ class TaskRecord(Record):
     state: TaskState
     depends_on: list[str] = Field(default_factory=list)
     started: float | None = Field(default=None, description="seconds since the epoch")
-    finished: float | None = None
+    finished: float | None = Field(default=None, description="when its last command ended")
     attempts: int = 0
     exit_code: int | None = None
     reason: str = Field(default="", description="why it was skipped, cancelled, failed, or run anew")

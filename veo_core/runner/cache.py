@@ -114,6 +114,7 @@ class CacheStore:
         if path.exists():
             entry = _read(path, Entry)
             if entry is not None:
+                _write(self._latest_path(task), Latest(key=key, parts=parts))
                 return Lookup(entry, f"hit: same as run {entry.run_id}")
             return Lookup(None, "miss: the cached entry is damaged")
         latest = _read(self._latest_path(task), Latest)

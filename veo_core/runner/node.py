@@ -66,3 +66,14 @@ class Node:
         """
         if self._unread:
             raise UsageError(f"{self.where}: `{min(self._unread)}` is not implemented by the embedded runner")
+
+
+def plain(value: Any) -> Any:
+    """A value from the IR, in which every number is a double: whole ones are integers again."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return value

@@ -38,7 +38,7 @@ def shown(runs_dir: Path, console: Console | None = None) -> Iterator[Progress]:
     if not console.is_terminal:
         yield Lines(console)
         return
-    table = LiveTable(runs_dir)
+    table = LiveTable(runs_dir, console.height)
     with Live(console=console, get_renderable=table.render, refresh_per_second=4):
         yield table
 
@@ -65,8 +65,9 @@ class Lines:
 class LiveTable:
     """A table of tasks: states, times, and the last line of a running task's log."""
 
-    def __init__(self, runs_dir: Path) -> None:
+    def __init__(self, runs_dir: Path, height: int) -> None:
         self._runs_dir = runs_dir
+        self._height = height
         self._record: RunRecord | None = None
 
     def __call__(self, record: RunRecord, task: TaskRecord | None) -> None:
@@ -80,7 +81,7 @@ class LiveTable:
         table.add_column(no_wrap=True, overflow="ellipsis")
         if self._record is None:
             return table
-        for task in self._record.tasks:
+        for task in _fitting(self._record.tasks, self._height):
             style = _STYLES[task.state]
             state = Text(task.state.lower(), style)
             table.add_row(task.name, state, _seconds(task), Text(self._note(task), "dim"))
@@ -90,6 +91,13 @@ class LiveTable:
         if task.state == "RUNNING" and task.log and self._record is not None:
             return next(iter(tail(self._runs_dir / self._record.run_id / task.log, 1)), "")
         return task.reason
+
+
+def _fitting(tasks: list[TaskRecord], height: int) -> list[TaskRecord]:
+    """All tasks where there is room for them, else those that people look for."""
+    if len(tasks) < height:
+        return tasks
+    return [task for task in tasks if task.state in ("RUNNING", "FAILED")][: height - 1]
 
 
 def failures(record: RunRecord, runs_dir: Path) -> str:

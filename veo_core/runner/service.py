@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,13 +61,14 @@ def running(
     try:
         supervisor.stdin.write(job.line())
         supervisor.stdin.flush()
-        yield _wait_until_ready(supervisor, ready_file, log, timeout, command[0])
+        yield _wait_until_ready(supervisor, ready_file, log, timeout, shlex.join(command[:4]))
     finally:
         with contextlib.suppress(BrokenPipeError):
             supervisor.stdin.write(b"t")
             supervisor.stdin.flush()
         supervisor.wait()
-        supervisor.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            supervisor.stdin.close()
         supervisor.stdout.close()
 
 
@@ -80,9 +82,9 @@ def _wait_until_ready(
             if text:
                 return text
         if supervisor.poll() is not None:
-            raise UsageError(f"service {name} ended before it was ready: {_reason(supervisor, log)}")
+            raise UsageError(f"service `{name}` ended before it was ready: {_reason(supervisor, log)}")
         if time.monotonic() > deadline:
-            raise UsageError(f"service {name} was not ready within {timeout:g} s; its log: {log}")
+            raise UsageError(f"service `{name}` was not ready within {timeout:g} s; its log: {log}")
         time.sleep(_POLL_SECONDS)
 
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from veo_core.records.run import ArtifactRecord
+from veo_core.records.run import ArtifactRecord, TaskRecord
 from veo_core.runner import execution
 from veo_core.runner.artifacts import Artifact, digest_of, local_path
 from veo_core.runner.cache import Entry, KeyParts, Lookup
@@ -155,10 +155,10 @@ class TaskRun:
             if attempt > 1:
                 with self._log.open("a", encoding="utf-8") as log:
                     log.write(f"--- attempt {attempt} ---\n")
-            changes: dict[str, Any] = {"started": time.time()} if attempt == 1 else {}
-            self._update(state="RUNNING", attempts=attempt, **changes)
+            started = self._record().started or time.time()
+            self._update(state="RUNNING", attempts=attempt, started=started)
             end = await execution.run(job)
-        self._update(exit_code=end.code, peak_rss_bytes=end.peak_rss_bytes)
+            self._update(exit_code=end.code, peak_rss_bytes=end.peak_rss_bytes, finished=time.time())
         if end.code or end.problem:
             last = next(iter(tail(self._log, 1)), "")
             return ": ".join(part for part in (f"exit code {end.code}", end.problem, last) if part)
@@ -204,11 +204,10 @@ class TaskRun:
 
     def _succeed(self, outputs: Values, *, state: str, **changes: Any) -> Outcome:
         now = time.time()
-        started = self._context.journal.task(self._path).started
         self._update(
             state=state,
-            started=now if started is None else started,
-            finished=now,
+            started=self._record().started or now,
+            finished=self._record().finished or now,
             outputs=_records(outputs.artifacts),
             output_parameters=dict(outputs.parameters),
             **changes,
@@ -216,8 +215,11 @@ class TaskRun:
         return Outcome("SUCCEEDED", outputs)
 
     def _fail(self, message: str) -> Outcome:
-        self._update(state="FAILED", finished=time.time(), reason=message)
+        self._update(state="FAILED", finished=self._record().finished or time.time(), reason=message)
         return Outcome("FAILED", message=f"task {self._path}: {message}")
+
+    def _record(self) -> TaskRecord:
+        return self._context.journal.task(self._path)
 
     def _update(self, **changes: Any) -> None:
         self._context.journal.update(self._path, **changes)
