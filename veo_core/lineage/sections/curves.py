@@ -9,6 +9,8 @@ from veo_core.lineage.svg import Series, line_chart, number
 
 _VALIDATION = ("validation/", "validation_", "val/", "val_", "ema/", "ema_")
 
+_MEANS = ("gradient", "learning_rate")
+
 
 def curves_section(evidence: Evidence) -> Html | None:
     """A group of charts for each stage with a history; nothing where none was trained."""
@@ -16,10 +18,14 @@ def curves_section(evidence: Evidence) -> Html | None:
     for stage, manifest in evidence.with_file("history"):
         data = evidence.bytes(manifest.files["history"])
         scalars = _scalars(data.decode("utf-8", "replace")) if data is not None else {}
-        charts = [_chart(title, series) for title, series in _families(scalars).items()]
-        body = charts or [element("p", "Nothing was logged.", class_="unknown")]
+        families = _families(scalars)
+        charts = [_chart(title, families[title]) for title in sorted(families, key=_order)]
+        figures = ", ".join(f"{name} {number(value)}" for name, value in sorted(manifest.metrics.items()))
         groups.append(element("h3", stage.task.name))
-        groups.append(element("div", body, class_="charts"))
+        groups.append(element("p", f"At the end: {figures}", class_="hint") if figures else Html(""))
+        groups.append(
+            element("div", charts or [element("p", "Nothing was logged.", class_="unknown")], class_="charts")
+        )
     if not groups:
         return None
     return element("section", element("h2", "Training"), groups, id="training")
@@ -48,6 +54,11 @@ def _families(scalars: dict[str, list[tuple[float, float]]]) -> dict[str, list[S
         base = name.removeprefix(prefix)
         families[base if base in scalars else name].append(Series(name, points))
     return families
+
+
+def _order(title: str) -> tuple[int, str]:
+    """The loss first, what it is made of next, how the training went last."""
+    return (0 if title == "loss" else 2 if title in _MEANS else 1, title)
 
 
 def _chart(title: str, series: list[Series]) -> Html:

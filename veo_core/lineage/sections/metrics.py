@@ -7,6 +7,20 @@ from veo_core.lineage.evidence import Evidence
 from veo_core.lineage.html import Html, element, join
 from veo_core.lineage.svg import interval_mark, number
 
+_TITLES = {
+    "playable_with_sound": "Plays with sound",
+    "sync_share_50ms": "Contacts that sound within 50 ms",
+    "sync_share_100ms": "Contacts that sound within 100 ms",
+    "sync_error": "Error of those that do",
+    "sync_lag": "Lag of sound behind picture",
+    "false_onsets": "Sounds without a contact",
+    "contacts": "Contacts seen",
+    "motion": "Motion",
+    "flicker": "Flicker",
+    "loudness": "Loudness",
+    "clipped": "Clipped samples",
+}
+
 
 def metrics_section(evidence: Evidence) -> Html | None:
     """The summary of the last evaluation; nothing where there was none."""
@@ -87,4 +101,6 @@ def figure(value: float | None, unit: str) -> str:
 
 
 def _words(metric: str) -> str:
-    return metric.replace("_", " ")
+    if metric.startswith("following_"):
+        return f"Prompt followed: {metric.removeprefix('following_')}"
+    return _TITLES.get(metric, metric.replace("_", " "))
