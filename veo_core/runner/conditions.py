@@ -37,7 +37,6 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 _TRUTH = {"true": True, "false": False}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\", "'": "'", '"': '"'}
-_MISQUOTED = re.compile(r"(?:\w+\()?inputs\.parameter_values\[")
 
 Evaluate: TypeAlias = Callable[[Mapping[str, Any]], Any]
 
@@ -153,11 +152,6 @@ class _Parser:
         if kind == "number":
             return float(token) if re.search(r"[.eE]", token) else int(token)
         if kind == "string":
-            if _MISQUOTED.match(token[1:-1]):
-                raise ConditionError(
-                    f"condition `{self._text}`: it compares values of different types, which kfp compiles "
-                    "to a comparison with the text of the expression"
-                )
             return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[0]), token[1:-1])
         if kind == "word" and token in _TRUTH:
             return _TRUTH[token]
@@ -171,7 +165,10 @@ def _tokens(text: str) -> list[tuple[str, str, str]]:
     while position < end:
         match = _TOKEN.match(text, position)
         if match is None:
-            raise ConditionError(f"condition `{text}`: cannot be read at `{text[position:].strip()}`")
+            raise ConditionError(
+                f"condition `{text}`: cannot be read at `{text[position:].strip()}`; kfp writes such where a "
+                "text holds a quote, or where values of different types are compared"
+            )
         kind = next(k for k in ("reference", "number", "string", "word", "symbol") if match[k] is not None)
         tokens.append((match[kind], kind, match["name"] or ""))
         position = match.end()

@@ -1,0 +1,89 @@
+"""The identity of installed code."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from veo_core.errors import UsageError
+from veo_core.fingerprint import closure, module_fingerprint
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Write modules of the package `fingerprinted`, by relative path."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(**sources: str) -> None:
+        for name, source in sources.items():
+            path = tmp_path / "fingerprinted" / f"{name.replace('__in__', '/')}.py"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(source)
+
+    write(__init__="", sub__in____init__="")
+    return write
+
+
+def first_party(module: str) -> set[str]:
+    return set(closure(module)[0])
+
+
+def test_closure_when_modules_import_in_different_ways_finds_them_all(package: Callable[..., None]) -> None:
+    package(
+        main="import fingerprinted.a\nfrom fingerprinted import b\nfrom . import c\nfrom .sub import d\n"
+        "def late():\n    from fingerprinted.sub.e import thing\n",
+        a="import json, yaml",
+        b="from fingerprinted.a import x",
+        c="",
+        sub__in__d="from .. import f",
+        sub__in__e="thing = 1",
+        f="import numpy as np",
+        unused="",
+    )
+
+    sources, third_party = closure("fingerprinted.main")
+
+    names = {name.removeprefix("fingerprinted").lstrip(".") for name in sources}
+    assert names == {"", "main", "a", "b", "c", "f", "sub", "sub.d", "sub.e"}
+    assert third_party == {"yaml", "numpy"}
+
+
+def test_closure_when_modules_import_each_other_ends(package: Callable[..., None]) -> None:
+    package(main="import fingerprinted.a", a="import fingerprinted.main")
+
+    assert first_party("fingerprinted.main") == {"fingerprinted", "fingerprinted.main", "fingerprinted.a"}
+
+
+def test_closure_when_a_package_is_run_covers_its_main_module(package: Callable[..., None]) -> None:
+    package(sub__in____main__="from fingerprinted import a", a="")
+
+    assert {"fingerprinted.sub.__main__", "fingerprinted.a"} <= first_party("fingerprinted.sub")
+
+
+def test_fingerprint_when_an_imported_file_changes_changes_for_its_importers_only(
+    package: Callable[..., None],
+) -> None:
+    package(one="from fingerprinted.a import x", two="from fingerprinted.b import y", a="x = 1", b="y = 1")
+    before = [module_fingerprint(f"fingerprinted.{name}") for name in ("one", "two")]
+    package(a="x = 2  # longer, so that size and time differ")
+    after = [module_fingerprint(f"fingerprinted.{name}") for name in ("one", "two")]
+
+    assert before[0] != after[0]
+    assert before[1] == after[1]
+
+
+def test_fingerprint_when_the_code_lies_elsewhere_stays(
+    package: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package(main="import fingerprinted.a", a="x = 1")
+    before = module_fingerprint("fingerprinted.main")
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "fingerprinted").rename(tmp_path / "moved" / "fingerprinted")
+    monkeypatch.syspath_prepend(tmp_path / "moved")
+
+    assert module_fingerprint("fingerprinted.main") == before
+
+
+def test_fingerprint_when_there_is_no_such_module_is_an_error(package: Callable[..., None]) -> None:
+    with pytest.raises(UsageError, match=r"no module named 'fingerprinted\.nothing' is installed"):
+        module_fingerprint("fingerprinted.nothing")
