@@ -23,7 +23,9 @@ def test_clean_caption(raw, clean):
     assert clean_caption(raw) == clean
 
 
-@pytest.mark.parametrize("text", ["", "none", "None.", "silence", "No sound is heard.", "there is no audible sound"])
+@pytest.mark.parametrize(
+    "text", ["", "none", "None.", "silence", "No sound is heard.", "there is no audible sound"]
+)
 def test_claims_sound_when_the_text_says_there_is_none_is_false(text):
     assert not claims_sound(text)
 

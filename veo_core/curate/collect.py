@@ -1,8 +1,6 @@
 """Collect: bring footage into the store with its rights, from a folder or from the procedural world."""
 
 import json
-import tempfile
-from functools import partial
 from pathlib import Path
 
 from pydantic import Field, ValidationError

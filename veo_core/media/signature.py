@@ -13,7 +13,7 @@ import numpy.typing as npt
 from veo_core.media.shots import thumbnails
 from veo_core.media.sound import envelope
 
-STEPS, SIDE, SOUND_STEPS = 12, 12, 48
+STEPS, SIDE, SOUND_STEPS = 12, 16, 48
 _BYTES = STEPS * SIDE * SIDE * 3 + SOUND_STEPS
 _QUIETEST_DB = -60.0
 
