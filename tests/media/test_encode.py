@@ -17,7 +17,7 @@ from veo_core.media.encode import encode
 rng = np.random.default_rng(0)
 digest = hashlib.sha256()
 for side in (64, 96, 128):
-    frames = np.full((34, side, side, 3), 30, np.uint8) + rng.integers(0, 9, (34, side, side, 3), dtype=np.uint8)
+    frames = rng.integers(30, 39, (34, side, side, 3), dtype=np.uint8)
     for index in range(34):
         frames[index, 20:40, index : index + 20] = (230, 40, 40)
     audio = rng.normal(0, 0.1, (1, 96_000)).astype(np.float32)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from veo_core.curate.decisions import Ledger, publish_clips, read_clips
 from veo_core.curate.similarity import Similarity
+from veo_core.progress import track
 from veo_core.records.base import Record
 from veo_core.records.clip import Clip
 from veo_core.records.manifest import Manifest
@@ -17,8 +18,11 @@ from veo_core.stage import Context, stage_main
 class DedupConfig(Record):
     """When two clips count as copies."""
 
-    threshold: float = Field(
-        default=0.8, ge=0, le=1, description="least similarity of near-duplicates, 0 to 1"
+    min_motion: float = Field(
+        default=0.85, ge=0, le=1, description="least likeness of what moves in two copies, a cosine"
+    )
+    max_colour: float = Field(
+        default=2.0, ge=0, description="largest median difference of two copies' pictures, in levels of 255"
     )
     candidates: int = Field(default=64, ge=1, description="nearest clips that are compared in full")
 
@@ -27,35 +31,35 @@ def run(*, clips: Manifest, config: DedupConfig, context: Context) -> Manifest:
     """The best copy of each clip."""
     items = sorted(read_clips(clips, context.store), key=_quality, reverse=True)
     ledger = Ledger(context.stage)
-    similarity = Similarity([clip.signature for clip in items])
+    similarity = Similarity([clip.signature for clip in items], max_colour=config.max_colour)
     by_packets: dict[tuple[str, int], Clip] = {}
     kept: set[int] = set()
-    for index, clip in enumerate(items):
+    for index, clip in enumerate(track(items, total=len(items), label=context.stage, unit="clips")):
         twin = by_packets.get((clip.packet_hash, clip.shot))
         if twin is not None:
             ledger.decide(clip, "dropped", "exact_duplicate", value=1.0, evidence=_partner(twin))
             continue
-        best = max(
-            (
-                (similarity.compare(index, other), other)
-                for other in similarity.near(index, config.candidates)
-                if other in kept
-            ),
-            default=None,
-        )
-        if best is not None and best[0] >= config.threshold:
+        nearest = [other for other in similarity.near(index, config.candidates) if other in kept]
+        matches = [(similarity.match(index, other), other) for other in nearest]
+        copies = [
+            (match, other)
+            for match, other in matches
+            if match.motion >= config.min_motion and -match.colour <= config.max_colour
+        ]
+        if copies:
+            match, other = max(copies)
             ledger.decide(
                 clip,
                 "dropped",
                 "near_duplicate",
-                value=best[0],
-                threshold=config.threshold,
-                evidence=_partner(items[best[1]]),
+                value=match.motion,
+                threshold=config.min_motion,
+                evidence=f"{_partner(items[other])}; colours differ by {-match.colour:.2f} levels",
             )
             continue
         kept.add(index)
         by_packets[clip.packet_hash, clip.shot] = clip
-        ledger.decide(clip, "kept", value=best[0] if best else 0.0, threshold=config.threshold)
+        ledger.decide(clip, "kept")
     return publish_clips(ledger, ledger.kept(items), store=context.store, config=config, received=len(items))
 
 

@@ -12,7 +12,10 @@ from veo_core.media.signature import SIDE, Signature
 
 Float32 = npt.NDArray[np.float32]
 
-_MARGINS = (0.0, 0.04, 0.08, 0.12)  # shares of each side that the other copy may have lost
+_MARGINS = (0.0, 0.04, 0.08, 0.12)  # shares of each side that one copy may have lost
+_STILL = 1.0  # root mean square change below which nothing moves, in levels of 255
+_COARSE = 0.35  # least unaligned likeness of motion that is worth an alignment
+_COARSE_COLOUR = 3.0  # likewise, how many times the limit the unaligned colours may differ
 
 
 @dataclass(frozen=True, order=True)
@@ -21,8 +24,8 @@ class Match:
 
     Attributes:
         motion: cosine of what changes over time, -1 to 1. A logo, which does not change, hardly alters it.
-        colour: median absolute difference of the pictures, in levels of 255, negated so that more is
-            better. It tells scenes apart in which the like happens before another background.
+        colour: median absolute difference of the pictures in levels of 255, negative: more is better. It
+            tells scenes apart in which the like happens before another background.
     """
 
     motion: float
@@ -30,23 +33,31 @@ class Match:
 
 
 class Similarity:
-    """Matches among the clips of a list, by their signatures."""
+    """Matches among the clips of a list, by their signatures.
 
-    def __init__(self, signatures: Sequence[str]) -> None:
+    Args:
+        signatures: the clips' signatures as text.
+        max_colour: largest difference of colour of two copies, in levels of 255.
+    """
+
+    def __init__(self, signatures: Sequence[str], *, max_colour: float) -> None:
+        self._max_colour = max_colour
         self._pictures = [Signature.from_text(text).pictures.astype(np.float32) for text in signatures]
+        self._scenes = [np.median(pictures, axis=0) for pictures in self._pictures]
         self._index: faiss.IndexFlatIP | None = None
-        self._changes = [_changes(pictures) for pictures in self._pictures]
-        if self._changes:
-            self._index = faiss.IndexFlatIP(self._changes[0].size)
-            self._index.add(np.stack([change.ravel() for change in self._changes]))
+        changes = [_changes(pictures).ravel() for pictures in self._pictures]
+        if changes:
+            self._index = faiss.IndexFlatIP(changes[0].size)
+            self._index.add(np.stack(changes))
 
     def near(self, index: int, count: int) -> list[int]:
-        """The clips that are the likeliest copies of the clip at `index`, itself left out."""
+        """Clips that may be copies of the clip at `index`, itself left out: alike before any alignment."""
         assert self._index is not None
         own = self._pictures[index]
         queries = np.stack([_changes(picture).ravel() for picture in (own, own[:, :, ::-1])])
-        _, found = self._index.search(queries, min(count + 1, len(self._pictures)))
-        return sorted({int(other) for other in found.ravel()} - {index, -1})
+        likeness, found = self._index.search(queries, min(count + 1, len(self._pictures)))
+        alike = {int(other) for other in found[likeness >= _COARSE]} - {index, -1}
+        return sorted(other for other in alike if self._scenes_resemble(index, other))
 
     def match(self, first: int, second: int) -> Match:
         """The best match of two clips: as they are, mirrored, and with either of them cropped."""
@@ -57,7 +68,13 @@ class Similarity:
             inner = _inner(other, margin)
             matches += [_match(picture, inner) for picture in (one, mirrored)]
             matches += [_match(_inner(picture, margin), other) for picture in (one, mirrored)]
-        return max(matches)
+        alike = [match for match in matches if -match.colour <= self._max_colour]
+        return max(alike or matches)
+
+    def _scenes_resemble(self, first: int, second: int) -> bool:
+        one, other = self._scenes[first], self._scenes[second]
+        differences = (np.median(np.abs(scene - other)) for scene in (one, one[:, ::-1]))
+        return float(min(differences)) <= _COARSE_COLOUR * self._max_colour
 
 
 def _match(one: Float32, other: Float32) -> Match:
@@ -68,8 +85,13 @@ def _match(one: Float32, other: Float32) -> Match:
 
 
 def _changes(pictures: Float32) -> Float32:
-    """What differs from the temporal median [t, h, w, c], as a vector of unit length."""
+    """What differs from the temporal median [t, h, w, c], as a vector of unit length.
+
+    Where nothing moves, what differs from the mean colour takes its place.
+    """
     values = pictures - np.median(pictures, axis=0)
+    if np.sqrt(np.mean(np.square(values))) < _STILL:
+        values = pictures - pictures.mean(axis=(0, 1, 2))
     norm = float(np.sqrt(np.vdot(values, values)))
     return np.ascontiguousarray(values / max(norm, 1e-6), dtype=np.float32)
 
