@@ -63,6 +63,7 @@ class RunRecord(Record):
     finished: float | None = None
     ir_digest: str
     parameters: dict[str, Any] = Field(default_factory=dict)
+    output_parameters: dict[str, Any] = Field(default_factory=dict, description="what the pipeline returned")
     git_sha: str = ""
     git_dirty: bool = False
     python: str = ""

@@ -146,16 +146,18 @@ async def _run(
     dag = pipeline.root.implementation
     assert isinstance(dag, Dag)
     work = asyncio.ensure_future(Scheduler(context).run_dag(pipeline.root, dag, scope, ""))
-    state = "FAILED"
+    state, returned = "FAILED", Values()
     try:
         with _cancelled_by_signals(work):
             outcome = await work
-            state = outcome.state
+            state, returned = outcome.state, outcome.outputs
     except asyncio.CancelledError:
         state = "CANCELLED"
     finally:
         _close_pending(journal, state)
-        record = journal.finish(state=state, finished=time.time())
+        record = journal.finish(
+            state=state, finished=time.time(), output_parameters=dict(returned.parameters)
+        )
     return record
 
 
