@@ -1,6 +1,10 @@
 """Collect: bring footage into the store with its rights, from a folder or from the procedural world."""
 
+import hashlib
 import json
+import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -11,9 +15,13 @@ from veo_core.media.decode import demuxer_of
 from veo_core.progress import track
 from veo_core.records.base import Record, sha256_bytes
 from veo_core.records.clip import Permission, Source
+from veo_core.records.ledger import Verdict
 from veo_core.records.manifest import Manifest
 from veo_core.records.tables import sorted_by
 from veo_core.stage import Context, stage_main
+from veo_core.storage import Store
+from veo_core.world.studio import film_clip
+from veo_core.world.truth import WorldSpec
 
 MEDIA_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm"}
 
@@ -22,6 +30,7 @@ class CollectConfig(Record):
     """Where footage comes from, and what may pass."""
 
     folder: str = Field(default="", description="footage folder, searched recursively")
+    world: WorldSpec | None = Field(default=None, description="or a world to film (veo_core.world.truth)")
     max_bytes: int = Field(default=20_000_000, gt=0, description="larger files are dropped")
     permissions: list[Permission] = Field(
         default=["allowed"], description="values of ml_training that pass the rights gate"
@@ -42,62 +51,103 @@ class Sidecar(Record):
     evidence: str = ""
 
 
+class Collected(Record):
+    """One file: the source it became, or why it became none."""
+
+    item: str
+    verdict: Verdict
+    rule: str = ""
+    value: str = ""
+    threshold: str = ""
+    evidence: str
+    source: Source | None = None
+
+
 def run(*, config: CollectConfig, context: Context) -> Manifest:
     """One source a file; those without permission to train on them, or too large, are dropped."""
-    if not config.folder:
-        raise UsageError("collect: set `folder` or `world` in its configuration")
-    return _collect(Path(config.folder), "folder", config, context)
-
-
-def _collect(folder: Path, origin: str, config: CollectConfig, context: Context) -> Manifest:
-    files = find_media(folder)
+    if bool(config.folder) == (config.world is not None):
+        raise UsageError("collect: set either `folder` or `world` in its configuration")
+    if config.world is not None:
+        items = context.map_shards(
+            range(config.world.clips),
+            partial(_film_shard, config=config, store=context.store),
+            identity=str,
+            result=Collected,
+            shard_size=16,
+        )
+    else:
+        folder = Path(config.folder)
+        files = find_media(folder)
+        tracked = track(files, total=len(files), label=context.stage, unit="files")
+        items = [_take_in(path, folder, "folder", config, context.store) for path in tracked]
     ledger = Ledger(context.stage)
-    kept = []
-    for path in track(files, total=len(files), label=context.stage, unit="files"):
-        name = path.relative_to(folder).as_posix()
-        size = path.stat().st_size
-        if size > config.max_bytes:
-            source_id = source_id_of(name, f"{size} bytes")
-            ledger.add(
-                source_id,
-                source_id,
-                "dropped",
-                "over_sized",
-                value=size,
-                threshold=config.max_bytes,
-                evidence=name,
-            )
-            continue
-        file = context.store.put_file(path, path.suffix.lower())
-        source_id = source_id_of(name, file.sha256)
-        try:
-            sidecar = read_sidecar(path)
-        except ItemError as error:
-            ledger.add(source_id, source_id, "failed", error.rule, evidence=f"{name}: {error}")
-            continue
-        source = Source(source_id=source_id, name=name, file=file, origin=origin, **sidecar.model_dump())
-        if source.ml_training not in config.permissions:
-            ledger.decide(
-                source,
-                "dropped",
-                "rights",
-                value=source.ml_training,
-                threshold=", ".join(config.permissions),
-                evidence=f"{name}: {source.evidence or 'no evidence'}",
-            )
-            continue
-        ledger.decide(source, "kept", evidence=name)
-        kept.append(source)
-    ledger.check_failed_share(config.max_failed_share, of=len(files))
-    rows = sorted_by(kept, "source_id")
+    for item in items:
+        ledger.add(
+            item.item,
+            item.item,
+            item.verdict,
+            item.rule,
+            value=item.value,
+            threshold=item.threshold,
+            evidence=item.evidence,
+        )
+    ledger.check_failed_share(config.max_failed_share, of=len(items))
+    kept = sorted_by([item.source for item in items if item.source is not None], "source_id")
     return publish(
         ledger,
         store=context.store,
         config=config,
-        received=len(files),
-        tables={"sources": (rows, Source)},
-        rows=len(rows),
+        received=len(items),
+        tables={"sources": (kept, Source)},
+        rows=len(kept),
     )
+
+
+def _film_shard(indices: Sequence[int], *, config: CollectConfig, store: Store) -> list[Collected]:
+    """Film clips of the world and collect them like any footage."""
+    assert config.world is not None
+    with tempfile.TemporaryDirectory(prefix="veo-film-") as name:
+        folder = Path(name)
+        filmed = [film_clip(config.world, index, folder) for index in indices]
+        return [_take_in(clip.path, folder, "world", config, store) for clip in filmed]
+
+
+def _take_in(path: Path, folder: Path, origin: str, config: CollectConfig, store: Store) -> Collected:
+    """Put one file into the store unless its size, its sidecar or its rights forbid it."""
+    name = path.relative_to(folder).as_posix()
+    with path.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    item, size = source_id_of(name, digest), path.stat().st_size
+    if size > config.max_bytes:
+        return Collected(
+            item=item,
+            verdict="dropped",
+            rule="over_sized",
+            value=str(size),
+            threshold=str(config.max_bytes),
+            evidence=name,
+        )
+    try:
+        sidecar = read_sidecar(path)
+    except ItemError as error:
+        return Collected(item=item, verdict="failed", rule=error.rule, evidence=f"{name}: {error}")
+    if sidecar.ml_training not in config.permissions:
+        return Collected(
+            item=item,
+            verdict="dropped",
+            rule="rights",
+            value=sidecar.ml_training,
+            threshold=", ".join(config.permissions),
+            evidence=f"{name}: {sidecar.evidence or 'no evidence'}",
+        )
+    source = Source(
+        source_id=item,
+        name=name,
+        file=store.put_file(path, path.suffix.lower()),
+        origin=origin,
+        **sidecar.model_dump(),
+    )
+    return Collected(item=item, verdict="kept", evidence=name, source=source)
 
 
 def source_id_of(name: str, content: str) -> str:

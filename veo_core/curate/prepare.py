@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import cv2
 from pydantic import Field
 
 from veo_core.curate.decisions import Ledger, publish_clips
+from veo_core.curate.hash_list import HashList
 from veo_core.curate.produce import FileReport, ShotReport, Spec, produce
 from veo_core.errors import ItemError, UsageError
 from veo_core.media.isolate import run_isolated
@@ -28,6 +30,9 @@ class PrepareConfig(Record):
 
     spec: Spec = Field(default_factory=Spec, description="the training specification and its measurements")
     item_timeout_seconds: float = Field(default=120.0, gt=0, description="time that one file may take")
+    hash_list: str = Field(default="", description="the operator's list of hashes (curate/hash_list.py)")
+    hash_list_sha256: str = Field(default="", description="sha256 of that list")
+    hash_distance: int = Field(default=8, ge=0, le=64, description="bits by which listed pictures may differ")
     max_failed_share: float = Field(
         default=0.3, ge=0, le=1, description="largest share of items that may fail"
     )
@@ -51,9 +56,10 @@ def run(*, sources: Manifest, config: PrepareConfig, context: Context) -> Manife
     items = context.store.get_table(sources.tables["sources"], Source)
     if not items:
         raise UsageError("prepare: there is no source to prepare")
+    listed = HashList.load(config.hash_list, config.hash_list_sha256, config.hash_distance)
     results = context.map_shards(
         items,
-        partial(_prepare_shard, store=context.store, config=config),
+        partial(_prepare_shard, store=context.store, config=config, listed=listed),
         identity=lambda source: source.source_id,
         result=Prepared,
         shard_size=16,
@@ -86,7 +92,13 @@ def clip_id(source_id: str, shot: int) -> str:
     return sha256_bytes(f"{source_id}/{shot}".encode())
 
 
-def _prepare_shard(shard: Sequence[Source], *, store: Store, config: PrepareConfig) -> list[Prepared]:
+def _prepare_shard(
+    shard: Sequence[Source], *, store: Store, config: PrepareConfig, listed: HashList
+) -> list[Prepared]:
+    results = [
+        _blocked(source.source_id, source) for source in shard if listed.lists_file(source.file.sha256)
+    ]
+    shard = [source for source in shard if not listed.lists_file(source.file.sha256)]
     with tempfile.TemporaryDirectory(prefix="veo-prepare-") as name:
         folder = Path(name)
         jobs = []
@@ -97,24 +109,37 @@ def _prepare_shard(shard: Sequence[Source], *, store: Store, config: PrepareConf
         outcomes = run_isolated(
             jobs, partial(_work, spec=config.spec), timeout_seconds=config.item_timeout_seconds
         )
-        results: list[Prepared] = []
         for source, (_, output), outcome in zip(shard, jobs, outcomes, strict=True):
             if isinstance(outcome, ItemError):
-                results.append(_failed(source, outcome))
+                results.append(_refused(source, outcome))
             else:
                 report = FileReport.model_validate(json.loads(outcome))
-                results += [_collected(source, report, shot, output, store) for shot in report.shots]
+                for shot in report.shots:
+                    if listed.lists_any_picture(shot.frame_hashes):
+                        results.append(_blocked(clip_id(source.source_id, shot.shot), source))
+                    else:
+                        results.append(_collected(source, report, shot, output, store))
         return results
 
 
 def _work(job: tuple[Path, Path], spec: Spec) -> bytes:
     path, output = job
+    cv2.setNumThreads(1)  # OpenCV's threads do not survive a fork.
     return canonical_json(produce(path, output, spec).model_dump(mode="json"))
 
 
-def _failed(source: Source, error: ItemError) -> Prepared:
+def _blocked(item: str, source: Source) -> Prepared:
+    """On the operator's list: nothing of it is stored, shown or sent."""
     return Prepared(
-        item=source.source_id, source=source, verdict="failed", rule=error.rule, evidence=str(error)
+        item=item, source=source, verdict="dropped", rule="hash_list", evidence="on the operator's hash list"
+    )
+
+
+def _refused(source: Source, error: ItemError) -> Prepared:
+    """A file beyond a limit is dropped by that rule; one that cannot be worked on has failed."""
+    verdict: Verdict = "dropped" if error.rule == "limit" else "failed"
+    return Prepared(
+        item=source.source_id, source=source, verdict=verdict, rule=error.rule, evidence=str(error)
     )
 
 

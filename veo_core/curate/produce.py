@@ -41,6 +41,7 @@ class Spec(Record):
     hashed_frames: int = Field(default=5, ge=1, description="pictures with a perceptual hash")
     cut_threshold: float = Field(default=18.0, gt=0, description="least change of a cut, in levels of 255")
     max_bytes: int = Field(default=20_000_000, gt=0, description="larger files are not opened")
+    max_shot_seconds: float = Field(default=60.0, gt=0, description="a longer shot is dropped")
     max_seconds: float = Field(default=120.0, gt=0, description="longer files are not decoded")
     max_pixels: int = Field(default=4096 * 2304, gt=0, description="larger pictures are not decoded")
 
@@ -129,14 +130,14 @@ class _Shot:
 
 def _shot(shot: _Shot, folder: Path, spec: Spec) -> ShotReport:
     decoded = shot.decoded
-    if decoded.seconds < spec.seconds:
-        return ShotReport(
-            shot=shot.index,
-            start=shot.start,
-            rule="too_short",
-            value=decoded.seconds,
-            threshold=spec.seconds,
-        )
+    for rule, limit, broken in (
+        ("too_short", spec.seconds, decoded.seconds < spec.seconds),
+        ("too_long", spec.max_shot_seconds, decoded.seconds > spec.max_shot_seconds),
+    ):
+        if broken:
+            return ShotReport(
+                shot=shot.index, start=shot.start, rule=rule, value=decoded.seconds, threshold=limit
+            )
     luma = luma_of(decoded.frames)
     top, bottom, left, right = find_bars(luma)
     height, width = luma.shape[1:]

@@ -22,14 +22,14 @@ PROMPT = (
 class Thresholds(Record):
     """Limits of measured signals; a clip beyond one is dropped by the rule named in brackets."""
 
-    min_motion: float = Field(default=0.1, description="mean change of luma between frames [static]")
-    min_sharpness: float = Field(default=0.3, description="fine variation, 0 to 1 [blurred]")
+    min_motion: float = Field(default=0.04, description="mean change of luma between frames [static]")
+    min_sharpness: float = Field(default=0.5, description="fine variation, 0 to 1 [blurred]")
     min_luma: float = Field(default=12.0, description="mean luma, 0 to 255 [dark]")
     max_luma: float = Field(default=225.0, description="mean luma, 0 to 255 [bright]")
-    max_text: float = Field(default=0.01, description="score of burnt-in text, 0 to 1 [burnt_in_text]")
+    max_text: float = Field(default=0.02, description="score of burnt-in text, 0 to 1 [burnt_in_text]")
     min_loudness: float = Field(default=-55.0, description="dBFS [silent]")
-    max_clipped: float = Field(default=0.01, description="share of clipped samples [clipped_sound]")
-    max_sync: float = Field(default=0.1, description="seconds of lag either way [out_of_sync]")
+    max_clipped: float = Field(default=0.002, description="share of samples at full scale [clipped_sound]")
+    max_sync: float = Field(default=0.12, description="seconds of lag either way [out_of_sync]")
 
 
 class QualityFilterConfig(Record):

@@ -12,7 +12,7 @@ from veo_core.media.signature import SIDE, Signature
 
 Float32 = npt.NDArray[np.float32]
 
-_MARGINS = (0.0, 0.04, 0.08, 0.12)  # shares of each side that one copy may have lost
+_MARGINS = (0.04, 0.08, 0.12)  # shares of each side that one copy may have lost
 _STILL = 1.0  # root mean square change below which nothing moves, in levels of 255
 _COARSE = 0.35  # least unaligned likeness of motion that is worth an alignment
 _COARSE_COLOUR = 3.0  # likewise, how many times the limit the unaligned colours may differ
@@ -53,27 +53,25 @@ class Similarity:
     def near(self, index: int, count: int) -> list[int]:
         """Clips that may be copies of the clip at `index`, itself left out: alike before any alignment."""
         assert self._index is not None
-        own = self._pictures[index]
-        queries = np.stack([_changes(picture).ravel() for picture in (own, own[:, :, ::-1])])
+        queries = np.stack([_changes(picture).ravel() for picture in _mirrored(self._pictures[index])])
         likeness, found = self._index.search(queries, min(count + 1, len(self._pictures)))
         alike = {int(other) for other in found[likeness >= _COARSE]} - {index, -1}
         return sorted(other for other in alike if self._scenes_resemble(index, other))
 
     def match(self, first: int, second: int) -> Match:
-        """The best match of two clips: as they are, mirrored, and with either of them cropped."""
-        one, other = self._pictures[first], self._pictures[second]
-        mirrored = one[:, :, ::-1]
-        matches = [_match(picture, other) for picture in (one, mirrored)]
-        for margin in _MARGINS[1:]:
+        """The best match of two clips: as they are, mirrored, and with either of them cropped alike."""
+        one, other = _mirrored(self._pictures[first]), self._pictures[second]
+        matches = [_match(picture, other) for picture in one]
+        for margin in _MARGINS:
             inner = _inner(other, margin)
-            matches += [_match(picture, inner) for picture in (one, mirrored)]
-            matches += [_match(_inner(picture, margin), other) for picture in (one, mirrored)]
+            matches += [_match(picture, inner) for picture in one]
+            matches += [_match(_inner(picture, margin), other) for picture in one]
         alike = [match for match in matches if -match.colour <= self._max_colour]
         return max(alike or matches)
 
     def _scenes_resemble(self, first: int, second: int) -> bool:
-        one, other = self._scenes[first], self._scenes[second]
-        differences = (np.median(np.abs(scene - other)) for scene in (one, one[:, ::-1]))
+        one, other = _mirrored(self._scenes[first][None]), self._scenes[second]
+        differences = (np.median(np.abs(scene[0] - other)) for scene in one)
         return float(min(differences)) <= _COARSE_COLOUR * self._max_colour
 
 
@@ -82,6 +80,11 @@ def _match(one: Float32, other: Float32) -> Match:
         motion=float(np.vdot(_changes(one), _changes(other))),
         colour=-float(np.median(np.abs(one - other))),
     )
+
+
+def _mirrored(pictures: Float32) -> list[Float32]:
+    """Pictures [t, h, w, c] as they are, left with right, and top with bottom exchanged."""
+    return [pictures, pictures[:, :, ::-1], pictures[:, ::-1]]
 
 
 def _changes(pictures: Float32) -> Float32:

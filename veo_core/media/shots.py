@@ -9,27 +9,30 @@ def find_cuts(frames: npt.NDArray[np.uint8], *, threshold: float = 18.0, ratio: 
     """Indices of the first frame of each shot but the first.
 
     A cut is a change between two frames that is large in itself and against its neighbourhood, so that
-    neither fast motion nor a flash within a shot counts. Changes are mean absolute differences of pictures
-    reduced to 16x16 cells, which a moving object alters in few cells and a cut in many.
+    neither fast motion nor a flash within a shot counts. Changes are absolute differences of pictures
+    reduced to 16x16 cells. Their mean tells a cut to another picture; their median tells one to a picture
+    that is alike as a whole, because what moves alters fewer than half of the cells.
 
     Args:
         frames: RGB pictures, uint8 [t, h, w, 3].
-        threshold: least change of a cut, in levels of 255.
+        threshold: least mean change of a cut, in levels of 255; a tenth of it is the least median change.
         ratio: how many times the largest neighbouring change (of two frames on each side) a cut must be.
     """
-    change = frame_changes(frames)
-    cuts = []
+    cells = thumbnails(frames, 16).astype(np.float32)
+    change = np.abs(np.diff(cells, axis=0)).reshape(len(frames) - 1, -1)
+    cuts = _peaks(change.mean(axis=1), threshold, ratio) | _peaks(
+        np.median(change, axis=1), threshold / 10, ratio
+    )
+    return sorted(index + 1 for index in cuts)
+
+
+def _peaks(change: npt.NDArray[np.float32], least: float, ratio: float) -> set[int]:
+    found = set()
     for index, value in enumerate(change):
         neighbours = np.r_[change[max(0, index - 2) : index], change[index + 1 : index + 3]]
-        if value >= threshold and value >= ratio * (neighbours.max() if len(neighbours) else 0.0):
-            cuts.append(index + 1)
-    return cuts
-
-
-def frame_changes(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Mean absolute difference of consecutive pictures at 16x16 cells, 0 to 255, float32 [t - 1]."""
-    cells = thumbnails(frames, 16).astype(np.float32)
-    return np.asarray(np.abs(np.diff(cells, axis=0)).mean(axis=(1, 2, 3)), dtype=np.float32)
+        if value >= least and value >= ratio * (neighbours.max() if len(neighbours) else 0.0):
+            found.add(index)
+    return found
 
 
 def thumbnails(frames: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:

@@ -48,30 +48,28 @@ def _crete_sharpness(picture: npt.NDArray[np.float32]) -> float:
 def find_bars(luma: UInt8, *, black: int = 20, step: float = 4.0, least_share: float = 0.02) -> Bars:
     """Widths in pixels of black bars at (top, bottom, left, right).
 
-    A bar is a run of flat black rows or columns from the edge, in every picture, that ends in a step: a
-    picture that only fades into darkness has none. Bars narrower than `least_share` do not count.
+    A bar is a run of black rows or columns from the edge, in every picture, that ends in a step of what
+    stands still: neither a picture that fades into darkness has one, nor a thing that moves beside it.
 
     Args:
         luma: uint8 [t, h, w].
         black: brightest level of a bar.
-        step: least difference of mean level across a bar's inner edge.
+        step: least difference of level across a bar's inner edge.
         least_share: narrowest bar, as a share of the side.
     """
-    brightest, mean = luma.max(axis=0), luma.mean(axis=0)
-    top, bottom = _bar(brightest, mean, black, step, least_share)
-    left, right = _bar(brightest.T, mean.T, black, step, least_share)
+    brightest, lasting = luma.max(axis=0), luma.min(axis=0)
+    top, bottom = _bars(brightest, lasting, black, step, least_share)
+    left, right = _bars(brightest.T, lasting.T, black, step, least_share)
     return top, bottom, left, right
 
 
-def _bar(
-    brightest: UInt8, mean: npt.NDArray[np.float64], black: int, step: float, least_share: float
-) -> tuple[int, int]:
+def _bars(brightest: UInt8, lasting: UInt8, black: int, step: float, least_share: float) -> tuple[int, int]:
     """Widths of the bars at the first and the last rows."""
     widths = []
     for flip in (slice(None), slice(None, None, -1)):
         lit = np.percentile(brightest[flip], 98, axis=1) > black
         width = int(np.argmax(lit))
-        level = mean[flip].mean(axis=1)
+        level = lasting[flip].mean(axis=1)
         inside = min(width + 2, len(level) - 1)
         wide = width >= max(2, round(least_share * len(level)))
         widths.append(width if wide and level[inside] - level[width - 2] >= step else 0)

@@ -17,17 +17,9 @@ def loudness(samples: Float32) -> float:
     return max(SILENCE_DB, 10.0 * float(np.log10(power))) if power > 0 else SILENCE_DB
 
 
-def clipped_share(samples: Float32, *, flat: int = 3) -> float:
-    """Share of samples in runs of at least `flat` that stay near the peak, as clipping leaves them."""
-    if not samples.size:
-        return 0.0
-    peak = float(np.abs(samples).max())
-    if peak < 0.5:
-        return 0.0
-    near = np.abs(samples) > 0.97 * peak
-    edges = np.flatnonzero(np.diff(np.r_[False, near, False]))
-    lengths = edges[1::2] - edges[::2]
-    return float(lengths[lengths >= flat].sum()) / samples.size
+def clipped_share(samples: Float32, *, level: float = 0.95) -> float:
+    """Share of samples at or beyond `level` of full scale, where lossy coding leaves clipped peaks."""
+    return float(np.mean(np.abs(samples) >= level)) if samples.size else 0.0
 
 
 def envelope(samples: Float32, rate: int, step: float) -> npt.NDArray[np.float64]:
