@@ -61,11 +61,15 @@ def digest_of(uri: str) -> str:
 
 
 def files_below(folder: Path) -> Iterator[tuple[str, Path]]:
-    """(path relative to `folder` with forward slashes, file) of every file, in no particular order."""
+    """(path relative to `folder` with forward slashes, file) of every file, in no particular order.
+
+    Links to files count as files; links to folders are not followed.
+    """
     for root, _, names in os.walk(folder):
         for name in names:
             file = Path(root, name)
-            yield file.relative_to(folder).as_posix(), file
+            if file.is_file():
+                yield file.relative_to(folder).as_posix(), file
 
 
 def folder_digest(files: Mapping[str, str]) -> str:

@@ -26,6 +26,8 @@ def check_pipeline(pipeline: Pipeline, where: str) -> None:
     Raises:
         UsageError: the first such construct, by its name and place.
     """
+    if not isinstance(pipeline.root.implementation, Dag):
+        raise UsageError(f"{where}: a root without `dag` is not implemented")
     _check_component(pipeline, pipeline.root, where, ())
 
 

@@ -176,7 +176,7 @@ def _run_values(pipeline: Pipeline, folder: Path, created: float, options: Optio
 
 @contextlib.contextmanager
 def _cancelled_by_signals(work: "asyncio.Future[Any]") -> Iterator[None]:
-    """The first stop signal cancels `work`, the second one ends this process."""
+    """The first stop signal cancels `work`, the second one ends this process; ignored ones stay so."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -190,13 +190,16 @@ def _cancelled_by_signals(work: "asyncio.Future[Any]") -> Iterator[None]:
         work.cancel()
 
     loop = asyncio.get_running_loop()
-    for number in _STOP_SIGNALS:
+    before = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
+    heeded = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in heeded:
         loop.add_signal_handler(number, stop, number)
     try:
         yield
     finally:
-        for number in _STOP_SIGNALS:
+        for number in heeded:
             loop.remove_signal_handler(number)
+            signal.signal(number, before[number])
 
 
 def _close_pending(journal: Journal, state: str) -> None:

@@ -76,7 +76,6 @@ async def run(job: Job) -> Exit:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
-        env={},
     )
     assert process.stdin is not None
     assert process.stdout is not None

@@ -45,13 +45,15 @@ def collect(component: Component, bindings: Bindings) -> Values:
 
 
 def _artifact(artifact: Artifact, described: dict[str, Any]) -> Artifact:
-    uri = described.get("uri") or artifact.uri
+    uri, metadata = described.get("uri") or artifact.uri, described.get("metadata") or {}
+    if not isinstance(uri, str) or not isinstance(metadata, dict):
+        raise OutputError(f"its executor output describes artifact {artifact.name!r} in another form")
     return Artifact(
         name=artifact.name,
         schema=artifact.schema,
         uri=uri,
         digest=digest_of(uri),
-        metadata={**artifact.metadata, **described.get("metadata", {})},
+        metadata={**artifact.metadata, **metadata},
     )
 
 

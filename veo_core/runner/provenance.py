@@ -1,5 +1,6 @@
 """Facts of the machine and of the code that a run record states."""
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -20,11 +21,15 @@ def facts() -> dict[str, Any]:
         "platform": platform.platform(),
         "cpus": os.cpu_count() or 0,
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "packages": {
-            distribution.name: distribution.version
-            for distribution in sorted(importlib.metadata.distributions(), key=lambda d: d.name)
-        },
+        "packages": _packages(),
     }
+
+
+@functools.lru_cache(maxsize=1)
+def _packages() -> dict[str, str]:
+    """Versions of the installed distributions, which do not change while this process runs."""
+    found = {distribution.name: distribution.version for distribution in importlib.metadata.distributions()}
+    return dict(sorted(found.items()))
 
 
 def _revision(folder: Path) -> tuple[str, bool]:

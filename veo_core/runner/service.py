@@ -54,7 +54,6 @@ def running(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
-        env={},
     )
     assert supervisor.stdin is not None
     assert supervisor.stdout is not None

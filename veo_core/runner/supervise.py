@@ -14,6 +14,7 @@ well, where the system is Linux: orphans become children of this process.
 import contextlib
 import ctypes
 import json
+import math
 import os
 import select
 import signal
@@ -22,6 +23,7 @@ import sys
 import time
 from typing import Any
 
+_STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -77,7 +79,7 @@ def _wake_on_signals() -> int:
     os.set_blocking(read_end, False)
     os.set_blocking(write_end, False)
     signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGCHLD, *_STOP_SIGNALS):
         signal.signal(number, lambda *_: None)
     return read_end
 
@@ -98,44 +100,39 @@ def _start(job: dict[str, Any]) -> "subprocess.Popen[bytes]":
 
 def _watch(pid: int, wake: int, job: dict[str, Any], rest: bytes) -> tuple[int, Any, str]:
     """Wait for the command, ending it when asked, when its time is up, or when the owner is gone."""
-    ended = "exited"
-    deadline = time.monotonic() + job["timeout"] if job["timeout"] else None
-    control = [0]
-    message = rest
+    ended, asked = "exited", bool(rest)
+    deadline = time.monotonic() + (job["timeout"] or math.inf)
+    watched = [wake, 0]
     while True:
         found, status, usage = os.wait4(pid, os.WNOHANG)
         if found:
             return status, usage, ended
-        if message and ended == "exited":
-            ended = "terminated"
+        now = time.monotonic()
+        if ended == "exited" and (asked or now >= deadline):
+            ended = "terminated" if asked else "timeout"
+            deadline = now + job["grace"]
             _signal_all(pid, signal.SIGTERM)
-            deadline = time.monotonic() + job["grace"]
-        message = b""
-        remaining = None if deadline is None else max(0.0, deadline - time.monotonic())
-        ready, _, _ = select.select([wake, *control], [], [], remaining)
-        if wake in ready and set(os.read(wake, 4096)) & {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}:
-            message = b"t"
+        elif now >= deadline:
+            deadline = math.inf
+            _signal_all(pid, signal.SIGKILL)
+        ready, _, _ = select.select(watched, [], [], None if deadline == math.inf else deadline - now)
+        if wake in ready and _STOP_SIGNALS & set(os.read(wake, 4096)):
+            asked = True
         if 0 in ready:
-            message = os.read(0, 4096)
-            if not message:
-                control, ended, deadline = [], "terminated", None
-                _signal_all(pid, signal.SIGKILL)
-        if not ready and deadline is not None:
-            if ended == "exited":
-                ended = "timeout"
-                _signal_all(pid, signal.SIGTERM)
-                deadline = time.monotonic() + job["grace"]
-            else:
-                deadline = None
-                _signal_all(pid, signal.SIGKILL)
+            asked = True
+            if not os.read(0, 4096):
+                watched.remove(0)
+                ended, deadline = "terminated", now
 
 
 def _signal_all(group: int, number: int) -> None:
+    """Signal the command's group, and each descendant that has left it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
     for pid in _descendants():
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
+            if os.getpgid(pid) != group:
+                os.kill(pid, number)
 
 
 def _descendants() -> set[int]:

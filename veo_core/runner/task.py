@@ -1,6 +1,7 @@
 """Executing one task: a container's command, or an importer."""
 
 import asyncio
+import contextlib
 import shutil
 import time
 from pathlib import Path
@@ -149,7 +150,7 @@ class TaskRun:
         self, attempt: int, container: Container, job: execution.Job, bindings: Bindings
     ) -> Values | str:
         """One execution of the command: what it produced, or why it failed."""
-        accelerator = self._context.accelerators if container.accelerator else asyncio.Semaphore()
+        accelerator = self._context.accelerators if container.accelerator else contextlib.nullcontext()
         async with accelerator, self._context.workers:
             await asyncio.to_thread(self._clear_outputs)
             if attempt > 1:
