@@ -122,7 +122,7 @@ class JointTransformer(nn.Module):
         """
         patches = patchify(video.latents, 1, self.config.patch)
         inputs = [patches.flatten(2).transpose(1, 2), audio.latents.transpose(1, 2)]
-        places = self.places.split(self.lengths)
+        places = torch.split(self.places, self.lengths)
         streams = [
             project(x) + coordinates(place)
             for project, x, coordinates, place in zip(
@@ -166,7 +166,7 @@ class JointBlock(nn.Module):
     def __init__(self, config: JointTransformer.Config) -> None:
         super().__init__()
         width, self.heads = config.width, config.heads
-        self.streams = nn.ModuleList(StreamLayers(config) for _ in range(2))
+        self.video, self.audio = StreamLayers(config), StreamLayers(config)
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.text_out = nn.Linear(width, width)
@@ -182,7 +182,7 @@ class JointBlock(nn.Module):
     ) -> list[Tensor]:
         """Streams [b, n, width] under levels [b, g, width]; context [b, m, width], mask [b, 1, 1, m]."""
         lengths = [x.shape[1] for x in streams]
-        layers = list(self.streams)
+        layers = (self.video, self.audio)
         modulations = [
             layer.modulate(level).chunk(6, -1) for layer, level in zip(layers, levels, strict=True)
         ]
@@ -195,11 +195,11 @@ class JointBlock(nn.Module):
         mixed = attention(rotate(q, *turn), rotate(k, *turn), v).transpose(1, 2).flatten(2)
         streams = [
             x + _gated(layer.out(y), mod[2])
-            for layer, x, y, mod in zip(layers, streams, mixed.split(lengths, 1), modulations, strict=True)
+            for layer, x, y, mod in zip(layers, streams, torch.split(mixed, lengths, 1), modulations, strict=True)
         ]
 
         joint = torch.cat(streams, dim=1)
-        streams = list((joint + self._read(joint, context, mask)).split(lengths, 1))
+        streams = list(torch.split(joint + self._read(joint, context, mask), lengths, 1))
 
         return [
             x + _gated(layer.feed(_modulated(x, mod[3], mod[4])), mod[5])
@@ -243,14 +243,15 @@ class StreamLayers(nn.Module):
 
 def _split_heads(x: Tensor, heads: int) -> Tensor:
     """[b, n, heads * d] to [b, heads, n, d]."""
-    return x.unflatten(2, (heads, -1)).transpose(1, 2)
+    return x.view(*x.shape[:2], heads, -1).transpose(1, 2)
 
 
 def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """Normalise tokens [b, n, d]; shift and scale them by group [b, g, d], n / g tokens to a group."""
-    groups = F.layer_norm(x, x.shape[-1:]).unflatten(1, (shift.shape[1], -1))
+    groups = F.layer_norm(x, x.shape[-1:]).view(len(x), shift.shape[1], -1, x.shape[2])
     return torch.addcmul(shift.unsqueeze(2), groups, 1.0 + scale.unsqueeze(2)).flatten(1, 2)
 
 
 def _gated(x: Tensor, gate: Tensor) -> Tensor:
-    return (x.unflatten(1, (gate.shape[1], -1)) * gate.unsqueeze(2)).flatten(1, 2)
+    groups = x.view(len(x), gate.shape[1], -1, x.shape[2])
+    return (groups * gate.unsqueeze(2)).flatten(1, 2)

@@ -10,8 +10,8 @@ from veo_core.train.runtime import Runtime
 
 def batches(video: Tensor, runtime: Runtime, size: int = 32) -> Iterator[Tensor]:
     """Pictures uint8 [n, ...] in batches on the device, float in [-1, 1]."""
-    for part in video.split(size):
-        yield runtime.send(part).float() / 127.5 - 1.0
+    for start in range(0, len(video), size):
+        yield runtime.send(video[start : start + size]).float() / 127.5 - 1.0
 
 
 def psnr(picture: Tensor, truth: Tensor) -> float:

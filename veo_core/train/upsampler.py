@@ -92,7 +92,7 @@ def _compare(
         )
     flat = small.transpose(1, 2).flatten(0, 1)
     large = F.interpolate(flat, size=frames.shape[3:], mode="bicubic", align_corners=False).clamp(-1, 1)
-    bicubic = large.unflatten(0, (count, -1)).transpose(1, 2)
+    bicubic = large.view(count, -1, *large.shape[1:]).transpose(1, 2)
     truth = frames[:count].float() / 127.5 - 1.0
     return {
         "psnr": psnr(refined, truth),
