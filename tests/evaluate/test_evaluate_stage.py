@@ -1,0 +1,196 @@
+"""The evaluation of clips that the world filmed: figures must be what the films are."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from veo_core.errors import UsageError
+from veo_core.evaluate.evaluate import EvaluateConfig, run
+from veo_core.evaluate.records import ClipScore, EvaluationSummary, SummaryRow
+from veo_core.media.encode import encode
+from veo_core.records.clip import Clip, MediaFacts, Signals, Source
+from veo_core.records.files import FileRef
+from veo_core.records.generated import GeneratedClip
+from veo_core.records.manifest import Manifest
+from veo_core.stage import Context
+from veo_core.storage import Store
+from veo_core.world.film import record, render
+from veo_core.world.grammar import phrasings
+from veo_core.world.scene import sample_scene
+
+SECONDS, FPS, RATE = 2.125, 8, 48_000
+
+
+def film(index: int, *, delay: float = 0.0, silent: bool = False) -> tuple[bytes, str]:
+    """A clip of a random scene as the generator writes them, and a caption that is true of it."""
+    scene = sample_scene(np.random.default_rng(index), aspect=1.0, seconds=2.125, excerpt=2.0)
+    frames = render(scene, np.arange(17) / FPS, 64, 64)
+    onsets = [time + delay for time in scene.contacts(SECONDS) if 0 <= time + delay < SECONDS]
+    audio = None if silent else record(scene, onsets, SECONDS, RATE)
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+        encode(file.name, frames, fps=FPS, audio=audio, audio_rate=RATE)
+        return Path(file.name).read_bytes(), phrasings(scene.attributes)[0]
+
+
+def generated_clip(media: FileRef, prompt: str, seed: int, **fields: object) -> GeneratedClip:
+    values = {
+        "clip_id": media.sha256,
+        "prompt": prompt,
+        "split": "seen",
+        "mode": "t2v",
+        "seed": seed,
+        "media": media,
+        "width": 64,
+        "height": 64,
+        "fps": FPS,
+        "frames": 17,
+        "seconds": 2.0,
+        "audio_rate": RATE,
+    }
+    return GeneratedClip.model_validate(values | fields)
+
+
+def real_clip(media: FileRef, caption: str) -> Clip:
+    values = {
+        "clip_id": media.sha256,
+        "source": Source(source_id=media.sha256, name="a.mp4", file=media, origin="folder", caption=caption),
+        "shot": 0,
+        "start": 0.0,
+        "media": media,
+        "facts": MediaFacts(
+            width=64, height=64, fps=FPS, frames=17, seconds=2.0, audio_rate=RATE, audio_seconds=SECONDS
+        ),
+        "signals": {name: 0.5 for name, info in Signals.model_fields.items() if info.annotation is float},
+        "packet_hash": "0" * 64,
+        "frame_hashes": [],
+        "signature": "",
+        "key_frames": [],
+        "split": "validation",
+    }
+    return Clip.model_validate(values)
+
+
+class Bench:
+    """A store with generated and real clips."""
+
+    def __init__(self, root: Path) -> None:
+        self.store = Store(str(root / "store"))
+        self.generated: list[GeneratedClip] = []
+        self.real: list[Clip] = []
+
+    def add(self, index: int, *, prompt: str | None = None, delay: float = 0.0, silent: bool = False) -> None:
+        data, caption = film(index, delay=delay, silent=silent)
+        media = self.store.put_bytes(data, ".mp4")
+        self.generated.append(generated_clip(media, prompt or caption, index))
+
+    def add_real(self, index: int) -> None:
+        data, caption = film(index)
+        self.real.append(real_clip(self.store.put_bytes(data, ".mp4"), caption))
+
+    def run(self, key: str = "k", **config: object) -> Manifest:
+        generated = Manifest(
+            stage="generate",
+            config_digest="c" * 64,
+            tables={"generated": self.store.put_table(self.generated, GeneratedClip)},
+        )
+        dataset = Manifest(
+            stage="package",
+            config_digest="c" * 64,
+            tables={"clips": self.store.put_table(self.real, Clip)},
+        )
+        context = Context(stage="evaluate", store=self.store, seed=0, key=key, workers=1)
+        return run(generated=generated, dataset=dataset, config=EvaluateConfig(**config), context=context)
+
+    def scores(self, manifest: Manifest) -> list[ClipScore]:
+        return self.store.get_table(manifest.tables["scores"], ClipScore)
+
+    def row(self, manifest: Manifest, metric: str, split: str = "all", mode: str = "t2v") -> SummaryRow:
+        summary = EvaluationSummary.model_validate_json(self.store.get_bytes(manifest.files["summary"]))
+        assert summary.rows == self.store.get_table(manifest.tables["summary"], SummaryRow)
+        found = summary.find(metric, split, mode)
+        assert found is not None
+        return found
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_perfect_clips_score_as_real_ones(bench):
+    for index in range(16):
+        bench.add(index)
+        bench.add_real(100 + index)
+    manifest = bench.run()
+    assert manifest.rows == 32
+    following = bench.row(manifest, "following_all", "seen")
+    assert (following.value, following.n) == (1.0, 16)
+    assert following.reference == 1.0
+    assert following.control < 0.2
+    sync = bench.row(manifest, "sync_share_100ms")
+    assert sync.value > 0.9
+    assert sync.reference > 0.9
+    assert sync.control < 0.7
+    assert bench.row(manifest, "playable_with_sound").value == 1.0
+    assert manifest.metrics["following_all/seen/t2v"] == 1.0
+
+
+def test_wrong_prompts_are_found_wrong(bench):
+    for index in range(6):
+        _, other = film(index + 50)
+        bench.add(index, prompt=other)
+    manifest = bench.run()
+    assert bench.row(manifest, "following_all", "seen").value < 0.5
+    assert any(not mark.right for score in bench.scores(manifest) for mark in score.attributes)
+
+
+@pytest.mark.parametrize("delay", [0.15, 0.3])
+def test_sound_that_is_late_by_d_has_a_lag_of_d(bench, delay):
+    for index in range(8):
+        bench.add(index, delay=delay)
+    manifest = bench.run()
+    assert bench.row(manifest, "sync_lag").value == pytest.approx(delay, abs=0.03)
+    assert bench.row(manifest, "sync_share_100ms").value < 0.5
+
+
+def test_silent_and_undecodable_clips_are_counted(bench):
+    bench.add(0)
+    bench.add(1, silent=True)
+    broken = bench.store.put_bytes(b"no video at all, only these bytes", ".mp4")
+    bench.generated.append(generated_clip(broken, "a red circle moving left with a low tone", 2))
+    manifest = bench.run()
+    assert bench.row(manifest, "playable_with_sound").value == pytest.approx(1 / 3)
+    assert bench.row(manifest, "following_count", "seen").value == pytest.approx(2 / 3)
+    problems = [score.problem for score in bench.scores(manifest)]
+    assert sum(problem.startswith("undecodable") for problem in problems) == 1
+
+
+def test_evaluation_repeated_gives_equal_bytes(bench):
+    for index in range(3):
+        bench.add(index)
+        bench.add_real(100 + index)
+    assert bench.run("one").to_bytes() == bench.run("two").to_bytes()
+
+
+def test_evaluation_binds_its_summary_to_its_inputs(bench):
+    bench.add(0)
+    bench.add_real(100)
+    manifest = bench.run()
+    summary = EvaluationSummary.model_validate_json(bench.store.get_bytes(manifest.files["summary"]))
+    assert len(summary.generated) == len(summary.dataset) == 64
+    assert summary.generated != summary.dataset
+
+
+def test_real_clips_are_limited_in_number(bench):
+    bench.add(0)
+    for index in range(3):
+        bench.add_real(100 + index)
+    manifest = bench.run(real_clips=2)
+    assert sum(score.group == "real" for score in bench.scores(manifest)) == 2
+
+
+def test_evaluation_of_nothing_is_a_usage_error(bench):
+    with pytest.raises(UsageError, match="nothing was generated"):
+        bench.run()
