@@ -31,7 +31,12 @@ def run(*, clips: Manifest, config: DedupConfig, context: Context) -> Manifest:
     """The best copy of each clip."""
     items = sorted(read_clips(clips, context.store), key=_quality, reverse=True)
     ledger = Ledger(context.stage)
-    similarity = Similarity([clip.signature for clip in items], max_colour=config.max_colour)
+    similarity = Similarity(
+        [clip.signature for clip in items],
+        min_motion=config.min_motion,
+        max_colour=config.max_colour,
+        candidates=config.candidates,
+    )
     by_packets: dict[tuple[str, int], Clip] = {}
     kept: set[int] = set()
     for index, clip in enumerate(track(items, total=len(items), label=context.stage, unit="clips")):
@@ -39,13 +44,10 @@ def run(*, clips: Manifest, config: DedupConfig, context: Context) -> Manifest:
         if twin is not None:
             ledger.decide(clip, "dropped", "exact_duplicate", value=1.0, evidence=_partner(twin))
             continue
-        nearest = [other for other in similarity.near(index, config.candidates) if other in kept]
-        matches = [(similarity.match(index, other), other) for other in nearest]
-        copies = [
-            (match, other)
-            for match, other in matches
-            if match.motion >= config.min_motion and -match.colour <= config.max_colour
+        matches = [
+            (similarity.match(index, other), other) for other in similarity.near(index) if other in kept
         ]
+        copies = [(match, other) for match, other in matches if similarity.is_copy(match)]
         if copies:
             match, other = max(copies)
             ledger.decide(

@@ -1,6 +1,6 @@
 """How much two clips resemble each other: copies that were re-encoded, cropped, mirrored or stamped."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -14,8 +14,8 @@ Float32 = npt.NDArray[np.float32]
 
 _MARGINS = (0.04, 0.08, 0.12)  # shares of each side that one copy may have lost
 _STILL = 1.0  # root mean square change below which nothing moves, in levels of 255
-_COARSE = 0.35  # least unaligned likeness of motion that is worth an alignment
-_COARSE_COLOUR = 3.0  # likewise, how many times the limit the unaligned colours may differ
+_COARSE_MOTION = 0.4  # least unaligned likeness of motion that is worth an alignment
+_COARSE_COLOUR = 1.5  # likewise, how many times the limit the unaligned colours may differ
 
 
 @dataclass(frozen=True, order=True)
@@ -37,49 +37,82 @@ class Similarity:
 
     Args:
         signatures: the clips' signatures as text.
+        min_motion: least likeness of motion of two copies.
         max_colour: largest difference of colour of two copies, in levels of 255.
+        candidates: how many of the nearest clips are considered for each.
     """
 
-    def __init__(self, signatures: Sequence[str], *, max_colour: float) -> None:
-        self._max_colour = max_colour
+    def __init__(
+        self, signatures: Sequence[str], *, min_motion: float, max_colour: float, candidates: int
+    ) -> None:
+        self._min_motion, self._max_colour = min_motion, max_colour
         self._pictures = [Signature.from_text(text).pictures.astype(np.float32) for text in signatures]
-        self._scenes = [np.median(pictures, axis=0) for pictures in self._pictures]
-        self._index: faiss.IndexFlatIP | None = None
-        changes = [_changes(pictures).ravel() for pictures in self._pictures]
-        if changes:
-            self._index = faiss.IndexFlatIP(changes[0].size)
-            self._index.add(np.stack(changes))
+        self._max_coarse_colour = _COARSE_COLOUR * max_colour
+        self._scenes = np.array([np.median(pictures, axis=0) for pictures in self._pictures])
+        self._near = _nearest(self._pictures, candidates)
 
-    def near(self, index: int, count: int) -> list[int]:
+    def is_copy(self, match: Match) -> bool:
+        return match.motion >= self._min_motion and -match.colour <= self._max_colour
+
+    def near(self, index: int) -> list[int]:
         """Clips that may be copies of the clip at `index`, itself left out: alike before any alignment."""
-        assert self._index is not None
-        queries = np.stack([_changes(picture).ravel() for picture in _mirrored(self._pictures[index])])
-        likeness, found = self._index.search(queries, min(count + 1, len(self._pictures)))
-        alike = {int(other) for other in found[likeness >= _COARSE]} - {index, -1}
-        return sorted(other for other in alike if self._scenes_resemble(index, other))
+        others = self._near[index]
+        if not others:
+            return []
+        scenes = self._scenes[others].reshape(len(others), -1)
+        own = [scene.ravel() for scene in _mirrored(self._scenes[index][None])]
+        colour = np.min([np.median(np.abs(scenes - scene), axis=1) for scene in own], axis=0)
+        return [other for other, far in zip(others, colour, strict=True) if far <= self._max_coarse_colour]
 
     def match(self, first: int, second: int) -> Match:
-        """The best match of two clips: as they are, mirrored, and with either of them cropped alike."""
+        """How two clips match: as they are, mirrored, or with either of them cropped alike.
+
+        The first alignment in which they are copies counts, else the best one.
+        """
         one, other = _mirrored(self._pictures[first]), self._pictures[second]
-        matches = [_match(picture, other) for picture in one]
-        for margin in _MARGINS:
-            inner = _inner(other, margin)
-            matches += [_match(picture, inner) for picture in one]
-            matches += [_match(_inner(picture, margin), other) for picture in one]
-        alike = [match for match in matches if -match.colour <= self._max_colour]
-        return max(alike or matches)
-
-    def _scenes_resemble(self, first: int, second: int) -> bool:
-        one, other = _mirrored(self._scenes[first][None]), self._scenes[second]
-        differences = (np.median(np.abs(scene[0] - other)) for scene in one)
-        return float(min(differences)) <= _COARSE_COLOUR * self._max_colour
+        best = Match(-1.0, -255.0)
+        for pictures, others in _alignments(one, other):
+            match = Match(
+                motion=float(np.vdot(_changes(pictures), _changes(others))),
+                colour=-float(np.median(np.abs(pictures - others))),
+            )
+            if self.is_copy(match):
+                return match
+            best = max(best, match)
+        return best
 
 
-def _match(one: Float32, other: Float32) -> Match:
-    return Match(
-        motion=float(np.vdot(_changes(one), _changes(other))),
-        colour=-float(np.median(np.abs(one - other))),
-    )
+def _nearest(pictures: Sequence[Float32], count: int) -> list[list[int]]:
+    """For each clip the others whose coarse motion is alike, as it is or mirrored."""
+    if not pictures:
+        return []
+    coarse = [_halved(clip) for clip in pictures]
+    vectors = np.stack([_changes(clip).ravel() for clip in coarse])
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(vectors)
+    near: list[set[int]] = [set() for _ in coarse]
+    for turned in range(3):
+        queries = np.stack([_changes(_mirrored(clip)[turned]).ravel() for clip in coarse])
+        likeness, found = index.search(queries, min(count + 1, len(coarse)))
+        for own, (likely, others) in enumerate(zip(likeness, found, strict=True)):
+            near[own] |= {int(other) for other in others[likely >= _COARSE_MOTION]} - {own, -1}
+    return [sorted(others) for others in near]
+
+
+def _halved(pictures: Float32) -> Float32:
+    """Pictures [t, h, w, c] at half their size."""
+    t, h, w, c = pictures.shape
+    return np.asarray(pictures.reshape(t, h // 2, 2, w // 2, 2, c).mean(axis=(2, 4)))
+
+
+def _alignments(mirrored: Sequence[Float32], other: Float32) -> Iterator[tuple[Float32, Float32]]:
+    """Pairs of pictures under which one clip may show the same as the other."""
+    yield from ((pictures, other) for pictures in mirrored)
+    for margin in _MARGINS:
+        inner = _inner(other, margin)
+        for pictures in mirrored:
+            yield pictures, inner
+            yield _inner(pictures, margin), other
 
 
 def _mirrored(pictures: Float32) -> list[Float32]:
