@@ -56,8 +56,10 @@ def see(frames: npt.NDArray[np.uint8], pts: npt.NDArray[np.float64] | None) -> S
     """
     small = _shrink(frames)
     pixels = small.astype(np.float32)
-    colourfulness = (small.max(axis=3) - small.min(axis=3)).astype(np.float32)
-    core = colourfulness > max(_COLOURFUL, 0.5 * float(np.quantile(colourfulness, 0.995)))
+    red, green, blue = small[..., 0], small[..., 1], small[..., 2]
+    palest = np.minimum(np.minimum(red, green), blue)
+    colourfulness = np.maximum(np.maximum(red, green), blue) - palest
+    core = colourfulness > max(_COLOURFUL, 0.5 * float(np.quantile(colourfulness[:, ::2, ::2], 0.995)))
     ground, plane = _ground(pixels, core)
     tracks = _tracks(_labels(pixels, core), min(small.shape[1:3]))
     objects = [
@@ -65,7 +67,7 @@ def see(frames: npt.NDArray[np.uint8], pts: npt.NDArray[np.float64] | None) -> S
         for track in tracks
         if track.label != _SIGN
     ]
-    text, logo = _overlays(small, ground)
+    text, logo = _overlays(palest, ground)
     return SeenPicture(
         objects=tuple(sorted(objects, key=lambda item: (item.start[1], item.start[0]))),
         hazard=any(track.label == _SIGN for track in tracks),
@@ -89,7 +91,7 @@ def _ground(pixels: Floats, core: npt.NDArray[np.bool_]) -> tuple[Floats, Floats
     kernel = np.ones((5, 5), np.uint8)
     free = np.stack([cv2.dilate(frame.astype(np.uint8), kernel) for frame in core]) == 0
     seen = free.sum(axis=0)
-    mean = (pixels * free[..., None]).sum(axis=0) / np.maximum(seen, 1)[..., None]
+    mean = np.einsum("thwc,thw->hwc", pixels, free.astype(np.float32)) / np.maximum(seen, 1)[..., None]
     height, width = seen.shape
     y, x = np.mgrid[0:height, 0:width]
     basis = np.stack([np.ones(height * width), x.ravel() / width - 0.5, y.ravel() / height - 0.5], axis=1)
@@ -219,7 +221,8 @@ def _soft_mask(track: _Track, pixels: Floats, plane: Floats) -> Floats:
     sample = inner if np.count_nonzero(inner) >= 3 * len(inner) else track.mask
     colour = np.median(pixels[sample > 0], axis=0)
     step = colour - plane  # [h, w, 3]
-    alpha = ((pixels - plane) * step).sum(axis=3) / np.maximum((step * step).sum(axis=2), 1.0)
+    weight = step / np.maximum((step * step).sum(axis=2, keepdims=True), 1.0)
+    alpha = np.einsum("thwc,hwc->thw", pixels, weight) - (plane * weight).sum(axis=2)
     near = np.stack([cv2.dilate(mask, np.ones((5, 5), np.uint8)) for mask in track.mask])
     soft: Floats = np.clip(alpha, 0.0, 1.0) * near
     return soft
@@ -246,9 +249,13 @@ def _shape(soft: Floats, x: Floats, y: Floats, mass: float) -> tuple[Shape | Non
     return (best if error <= _WORST_FIT else None), radius
 
 
-def _overlays(small: npt.NDArray[np.uint8], ground: Floats) -> tuple[bool, bool]:
-    """Whether text is burnt in, and whether a mark sits in a corner: pale pixels that stay in place."""
-    pale = np.quantile(small.min(axis=3), 0.2, axis=0) > float(ground.max()) + 60.0
+def _overlays(palest: npt.NDArray[np.uint8], ground: Floats) -> tuple[bool, bool]:
+    """Whether text is burnt in, and whether a mark sits in a corner: pale pixels that stay in place.
+
+    palest: the least channel of each pixel, uint8 [t, h, w]; a pixel is pale in all frames but a fifth.
+    """
+    rank = len(palest) // 5
+    pale = np.partition(palest, rank, axis=0)[rank] > float(ground.max()) + 60.0
     share = float(pale.mean())
     if not 0.003 <= share <= 0.25:
         return False, False
