@@ -635,3 +635,34 @@ def loop_item_without_entry(x: dict):
 def importer(place: str):
     imported = dsl.importer(artifact_uri=place, artifact_class=Dataset, metadata={"from": place, "n": 1})
     read(file=imported.output)
+
+
+@dsl.container_component
+def tell_place(file: Input[Dataset], said: OutputPath(str)):
+    return dsl.ContainerSpec(IMAGE, ["sh", "-c", 'printf %s "$0" > "$1"'], [file.uri, said])
+
+
+@case(run="FAILED", states={"read": "FAILED"}, outputs={"tell-place.said": "gs://bucket/file"})
+@dsl.pipeline
+def importer_of_remote_uri():
+    """Its URI can be passed on; a local path of it would need a download, which fails loudly."""
+    imported = dsl.importer(artifact_uri="gs://bucket/file", artifact_class=Dataset)
+    tell_place(file=imported.output)
+    read(file=imported.output)
+
+
+@dsl.container_component
+def perhaps_nothing(program: Optional[str] = None):
+    return dsl.ContainerSpec(IMAGE, [dsl.IfPresentPlaceholder("program", then=[program])])
+
+
+@case(run="FAILED", states={"perhaps-nothing": "FAILED"})
+@dsl.pipeline
+def empty_command():
+    perhaps_nothing()
+
+
+@case(given={"x": "a\0b"}, run="FAILED", states={"say": "FAILED"})
+@dsl.pipeline
+def impossible_argument(x: str):
+    say(text=x)

@@ -108,10 +108,17 @@ def resolve_text(text: str, bindings: Bindings) -> str:
 
 
 def structure(element: str) -> Any:
-    """An element of a command: itself, or the IfPresent or Concat that it spells in JSON."""
-    if element.startswith(('{"Concat": ', '{"IfPresent": ')):
+    """An element of a command: itself, or the IfPresent or Concat that it spells in JSON.
+
+    Raises:
+        UsageError: it begins like one and is no JSON.
+    """
+    if not element.startswith(('{"Concat": ', '{"IfPresent": ')):
+        return element
+    try:
         return json.loads(element)
-    return element
+    except ValueError:
+        raise UsageError(f"command-line placeholder {element} is no JSON") from None
 
 
 def check(text: str, *, where: str, known: Callable[[str, str], bool]) -> None:

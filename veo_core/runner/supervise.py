@@ -34,8 +34,9 @@ def main() -> None:
     wake = _wake_on_signals()
     try:
         process = _start(job)
-    except OSError as error:
-        _report({"error": f"{job['argv'][0]}: cannot be started: {error.strerror}"})
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        _report({"error": f"{job['argv'][0]}: cannot be started: {reason}"})
         return
     _report({"pid": process.pid})
     status, usage, ended = _watch(process.pid, wake, job, rest)

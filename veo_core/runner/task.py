@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,16 @@ from veo_core.runner.placeholders import Bindings, PlaceholderError, command_lin
 from veo_core.runner.spec import Component, ComponentInput, Container, Importer, Task
 
 LOG = "log.txt"
+
+
+@dataclass(frozen=True)
+class _Command:
+    """What a container runs, its placeholders resolved."""
+
+    bindings: Bindings
+    argv: list[str]
+    env: dict[str, str]
+    accelerator: bool
 
 
 class TaskRun:
@@ -80,28 +91,51 @@ class TaskRun:
         return self._succeed(Values(artifacts={artifact.name: (artifact,)}), state="SUCCEEDED")
 
     async def _run_container(self, container: Container) -> Outcome:
-        bindings = self._bindings()
-        command = command_line((*container.command, *container.args), bindings)
-        env = {name: resolve_text(value, bindings) for name, value in container.env.items()}
-        self._update(command=command)
+        command = self._command(container)
+        self._update(command=command.argv)
+        if not command.argv:
+            return self._fail("its command is empty")
         if not self._task.cache:
-            return await self._execute(container, bindings, command, env, None, "caching is off")
+            return await self._execute(command, None, "caching is off")
         try:
             parts = await asyncio.to_thread(
-                key_parts, self._component, bindings, command, env, str(self._context.folder)
+                key_parts,
+                self._component,
+                command.bindings,
+                command.argv,
+                command.env,
+                str(self._context.folder),
             )
         except NoIdentityError as error:
-            return await self._execute(container, bindings, command, env, None, f"miss: {error}")
+            return await self._execute(command, None, f"miss: {error}")
         self._update(cache_key=parts.digest)
         found = await asyncio.to_thread(self._look_up, parts)
         if found.entry is not None:
-            restored = await asyncio.to_thread(self._restore, found.entry, bindings)
+            restored = await asyncio.to_thread(self._restore, found.entry, command.bindings)
             if restored is not None:
-                text = f"{found.reason}, task {found.entry.task}\n"
-                self._log.write_text(text, encoding="utf-8")
+                self._log.write_text(f"{found.reason}, task {found.entry.task}\n", encoding="utf-8")
                 return self._succeed(restored, state="CACHED", reason=found.reason)
             found = Lookup(None, "miss: the cached entry is damaged")
-        return await self._execute(container, bindings, command, env, parts, found.reason)
+        return await self._execute(command, parts, found.reason)
+
+    def _command(self, container: Container) -> _Command:
+        bindings = Bindings(
+            run=self._values(),
+            parameters=self._inputs.parameters,
+            input_artifacts=self._inputs.artifacts,
+            output_artifacts={
+                name: Artifact(name, spec.schema, str(self._outputs / name), metadata=spec.metadata)
+                for name, spec in self._component.output_artifacts.items()
+            },
+            output_files={name: str(self._outputs / name) for name in self._component.output_parameters},
+            executor_output=str(self._outputs / "executor_output.json"),
+        )
+        return _Command(
+            bindings=bindings,
+            argv=command_line((*container.command, *container.args), bindings),
+            env={name: resolve_text(value, bindings) for name, value in container.env.items()},
+            accelerator=container.accelerator,
+        )
 
     def _look_up(self, parts: KeyParts) -> Lookup:
         if not self._context.reuse:
@@ -115,43 +149,34 @@ class TaskRun:
             return None
         return Values(entry.parameters, {name: (artifact,) for name, artifact in artifacts.items()})
 
-    async def _execute(
-        self,
-        container: Container,
-        bindings: Bindings,
-        command: list[str],
-        env: dict[str, str],
-        parts: KeyParts | None,
-        reason: str,
-    ) -> Outcome:
+    async def _execute(self, command: _Command, parts: KeyParts | None, reason: str) -> Outcome:
+        """Run the command as often as its retries allow, and keep what it produced."""
         retry = self._task.retry
-        job = execution.Job(
-            argv=execution.python_first(command),
-            env=execution.task_environment(self._context.env, env),
-            cwd=self._context.cwd,
-            log=str(self._log),
-            timeout=self._context.timeout,
-        )
         self._update(reason=reason)
         message = ""
         for attempt in range(1, retry.count + 2):
             if attempt > 1:
-                wait = min(retry.backoff * retry.factor ** (attempt - 2), retry.backoff_limit)
-                await asyncio.sleep(wait)
-            result = await self._attempt(attempt, container, job, bindings)
+                await asyncio.sleep(min(retry.backoff * retry.factor ** (attempt - 2), retry.backoff_limit))
+            result = await self._attempt(attempt, command)
             if isinstance(result, Values):
                 if parts is not None:
-                    await asyncio.to_thread(self._save, parts, result, bindings)
+                    await asyncio.to_thread(self._save, parts, result, command.bindings)
                 return self._succeed(result, state="SUCCEEDED")
             message = result
         return self._fail(message)
 
-    async def _attempt(
-        self, attempt: int, container: Container, job: execution.Job, bindings: Bindings
-    ) -> Values | str:
+    async def _attempt(self, attempt: int, command: _Command) -> Values | str:
         """One execution of the command: what it produced, or why it failed."""
-        accelerator = self._context.accelerators if container.accelerator else contextlib.nullcontext()
-        async with accelerator, self._context.workers:
+        context = self._context
+        job = execution.Job(
+            argv=execution.python_first(command.argv),
+            env=execution.task_environment(context.env, command.env),
+            cwd=context.cwd,
+            log=str(self._log),
+            timeout=context.timeout,
+        )
+        accelerator = context.accelerators if command.accelerator else contextlib.nullcontext()
+        async with accelerator, context.workers:
             await asyncio.to_thread(self._clear_outputs)
             if attempt > 1:
                 with self._log.open("a", encoding="utf-8") as log:
@@ -164,7 +189,7 @@ class TaskRun:
             last = next(iter(tail(self._log, 1)), "")
             return ": ".join(part for part in (f"exit code {end.code}", end.problem, last) if part)
         try:
-            return await asyncio.to_thread(collect, self._component, bindings)
+            return await asyncio.to_thread(collect, self._component, command.bindings)
         except OutputError as error:
             return str(error)
 
@@ -176,19 +201,6 @@ class TaskRun:
             outputs.parameters,
             {name: artifacts[0] for name, artifacts in outputs.artifacts.items()},
             {name: artifact.uri for name, artifact in bindings.output_artifacts.items()},
-        )
-
-    def _bindings(self) -> Bindings:
-        return Bindings(
-            run=self._values(),
-            parameters=self._inputs.parameters,
-            input_artifacts=self._inputs.artifacts,
-            output_artifacts={
-                name: Artifact(name, spec.schema, str(self._outputs / name), metadata=spec.metadata)
-                for name, spec in self._component.output_artifacts.items()
-            },
-            output_files={name: str(self._outputs / name) for name in self._component.output_parameters},
-            executor_output=str(self._outputs / "executor_output.json"),
         )
 
     def _values(self) -> dict[str, str]:
