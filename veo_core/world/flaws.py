@@ -49,19 +49,15 @@ def _cropped(take: Take, rng: np.random.Generator) -> str:
 
 
 def _letterboxed(take: Take, rng: np.random.Generator) -> str:
-    """Scale the picture down between two black bars, above and below or left and right."""
-    height, width = take.frames.shape[1:3]
-    bar = rng.uniform(0.10, 0.16)
-    boxed = np.zeros_like(take.frames)
-    if rng.random() < 0.5:
-        rows = round(bar * height)
-        boxed[:, rows : height - rows] = _resize(take.frames, height - 2 * rows, width)
-    else:
-        columns = round(bar * width)
-        boxed[:, :, columns : width - columns] = _resize(take.frames, height, width - 2 * columns)
-    take.frames = boxed
+    """Put the picture between two black bars, at the sides or above and below, in a longer format."""
+    share = rng.uniform(0.12, 0.18)
+    axis = 2 if rng.random() < 0.5 else 1
+    bar = max(1, round(share * take.frames.shape[axis]))
+    padding = [(0, 0)] * 4
+    padding[axis] = (bar, bar)
+    take.frames = np.pad(take.frames, padding)
     take.encoding |= {"crf": 23}
-    return f"bars of {bar:.2f} of the picture"
+    return f"bars of {bar} pixels {'at the sides' if axis == 2 else 'above and below'}"
 
 
 def flip(take: Take, *, horizontal: bool) -> str:
@@ -171,11 +167,14 @@ def _burnt_in_text(take: Take, rng: np.random.Generator) -> str:
         (width - text_width) // 2,
         round(0.06 * height) + text_height if at_top else round(0.92 * height),
     )
+    edge = max(1, min(height, width) // 100)
+    strokes = [((0, 0, 0), dx, dy) for dx in (-edge, edge) for dy in (-edge, edge)] + [
+        ((255, 255, 255), 0, 0)
+    ]
     for frame in take.frames:
-        for colour, extra in (((0, 0, 0), 2), ((255, 255, 255), 0)):
-            cv2.putText(
-                frame, text, corner, cv2.FONT_HERSHEY_DUPLEX, scale, colour, thickness + extra, cv2.LINE_AA
-            )
+        for colour, dx, dy in strokes:
+            origin = (corner[0] + dx, corner[1] + dy)
+            cv2.putText(frame, text, origin, cv2.FONT_HERSHEY_DUPLEX, scale, colour, thickness, cv2.LINE_AA)
     return f"{text!r} at the {'top' if at_top else 'bottom'}"
 
 
