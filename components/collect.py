@@ -20,7 +20,7 @@ def build(image: str) -> Any:
         config: dict,  # type: ignore[type-arg]
         manifest: Output[Dataset],
         digest: OutputPath(str),  # type: ignore[valid-type]
-    ) -> Any:
+    ) -> dsl.ContainerSpec:
         return stage_container(
             image,
             "veo_core.curate.collect",

@@ -22,7 +22,7 @@ def build(image: str) -> Any:
         clips_digest: str,
         manifest: Output[Dataset],
         digest: OutputPath(str),  # type: ignore[valid-type]
-    ) -> Any:
+    ) -> dsl.ContainerSpec:
         return stage_container(
             image,
             "veo_core.curate.dedup",

@@ -24,7 +24,7 @@ def build(image: str) -> Any:
         dataset_digest: str,
         manifest: Output[Dataset],
         digest: OutputPath(str),  # type: ignore[valid-type]
-    ) -> Any:
+    ) -> dsl.ContainerSpec:
         return stage_container(
             image,
             "veo_core.evaluate.evaluate",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from kfp import dsl
-from kfp.dsl import Dataset, Model, Input, Output, OutputPath
+from kfp.dsl import Dataset, Input, Model, Output, OutputPath
 
 from components.stage import ACCELERATOR, stage_container
 
@@ -18,8 +18,6 @@ def build(image: str) -> Any:
         root: str,
         seed: int,
         config: dict,  # type: ignore[type-arg]
-        dataset: Input[Dataset],
-        dataset_digest: str,
         latents: Input[Dataset],
         latents_digest: str,
         video_vae: Input[Model],
@@ -32,7 +30,7 @@ def build(image: str) -> Any:
         upsampler_digest: str,
         manifest: Output[Dataset],
         digest: OutputPath(str),  # type: ignore[valid-type]
-    ) -> Any:
+    ) -> dsl.ContainerSpec:
         return stage_container(
             image,
             "veo_core.generate.generate",
@@ -42,7 +40,6 @@ def build(image: str) -> Any:
             manifest=manifest,
             digest=digest,
             inputs={
-                "dataset": (dataset, dataset_digest),
                 "latents": (latents, latents_digest),
                 "video_vae": (video_vae, video_vae_digest),
                 "audio_vae": (audio_vae, audio_vae_digest),

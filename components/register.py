@@ -3,7 +3,7 @@
 from typing import Any
 
 from kfp import dsl
-from kfp.dsl import Dataset, Model, Input, Output, OutputPath
+from kfp.dsl import Dataset, Input, Model, Output, OutputPath
 
 from components.stage import CPU, stage_container
 
@@ -39,7 +39,7 @@ def build(image: str) -> Any:
         manifest: Output[Model],
         digest: OutputPath(str),  # type: ignore[valid-type]
         model: OutputPath(str),  # type: ignore[valid-type]
-    ) -> Any:
+    ) -> dsl.ContainerSpec:
         return stage_container(
             image,
             "veo_core.registry.register",

@@ -25,7 +25,7 @@ def build(image: str) -> Any:
         manifest: Output[Dataset],
         digest: OutputPath(str),  # type: ignore[valid-type]
         approved: OutputPath(str),  # type: ignore[valid-type]
-    ) -> Any:
+    ) -> dsl.ContainerSpec:
         return stage_container(
             image,
             "veo_core.safety.safety_evaluation",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from kfp import dsl
-from kfp.dsl import Dataset, Model, Input, Output, OutputPath
+from kfp.dsl import Dataset, Input, Model, Output, OutputPath
 
 from components.stage import ACCELERATOR, stage_container
 
@@ -20,9 +20,11 @@ def build(image: str) -> Any:
         config: dict,  # type: ignore[type-arg]
         latents: Input[Dataset],
         latents_digest: str,
+        video_vae: Input[Model],
+        video_vae_digest: str,
         manifest: Output[Model],
         digest: OutputPath(str),  # type: ignore[valid-type]
-    ) -> Any:
+    ) -> dsl.ContainerSpec:
         return stage_container(
             image,
             "veo_core.train.upsampler",
@@ -33,6 +35,7 @@ def build(image: str) -> Any:
             digest=digest,
             inputs={
                 "latents": (latents, latents_digest),
+                "video_vae": (video_vae, video_vae_digest),
             },
         )
 

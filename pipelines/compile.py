@@ -1,4 +1,4 @@
-"""Compile the pipeline to `pipelines/compiled/TARGET.yaml`, or check that the committed file is up to date."""
+"""Compile the pipeline to `pipelines/compiled/TARGET.yaml`, or check that the committed file is current."""
 
 import argparse
 import difflib
@@ -28,6 +28,9 @@ def compile_target(target: Target, path: Path) -> None:
     preset: dict[str, Any] = yaml.safe_load((FOLDER / "presets" / f"{DEFAULT_PRESET}.yaml").read_text())
     defaults = {"root": "store", "seed": 0} | preset
     compiler.Compiler().compile(build_pipeline(target, defaults), str(path))
+    # kfp's leading comment lists defaults in an order that changes from process to process.
+    body = path.read_text().split("\ncomponents:\n", 1)[1]
+    path.write_text(f"# Made by `make compile`.\ncomponents:\n{body}")
 
 
 def main() -> int:
@@ -47,7 +50,9 @@ def main() -> int:
             print(f"wrote {committed.relative_to(FOLDER.parent)}")
             continue
         old = committed.read_text().splitlines() if committed.exists() else []
-        difference = list(difflib.unified_diff(old, text.splitlines(), "committed", "fresh", lineterm="", n=1))
+        difference = list(
+            difflib.unified_diff(old, text.splitlines(), "committed", "fresh", lineterm="", n=1)
+        )
         if difference:
             stale = True
             print("\n".join(difference[:20]))

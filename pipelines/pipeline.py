@@ -94,9 +94,10 @@ def build_pipeline(target: Target, defaults: dict[str, Any]) -> Any:
         latents = _input("latents", encoded)
         base = _input("base", stage(train_base)(**common, config=train_base_config, **latents))
         upsampler = _input(
-            "upsampler", stage(train_upsampler)(**common, config=train_upsampler_config, **latents)
+            "upsampler",
+            stage(train_upsampler)(**common, config=train_upsampler_config, **latents, **video_vae),
         )
-        models = dataset | latents | video_vae | audio_vae | base | upsampler
+        models = latents | video_vae | audio_vae | base | upsampler
 
         clips = stage(generate)(**common, config=generate_config, **models)
         generated = _input("generated", clips)
@@ -109,6 +110,7 @@ def build_pipeline(target: Target, defaults: dict[str, Any]) -> Any:
             stage(register)(
                 **common,
                 config=register_config,
+                **dataset,
                 **models,
                 **generated,
                 **evaluation,

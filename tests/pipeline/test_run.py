@@ -28,7 +28,7 @@ def changed(place: Workplace) -> set[str]:
 def test_run_succeeds_and_registers_a_model(finished: Workplace) -> None:
     assert finished.latest.state == "SUCCEEDED"
     assert finished.tasks()["register"].state in {"SUCCEEDED", "CACHED"}
-    assert finished.tasks()["register"].output_parameters["model"].startswith("veo-world@")
+    assert finished.tasks()["register"].output_parameters["model"].startswith("veo-smoke@")
     assert (finished.latest_folder / "report.html").stat().st_size > 10_000
 
 

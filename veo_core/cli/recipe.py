@@ -3,6 +3,7 @@
 import importlib
 import importlib.resources
 import typing
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -50,7 +51,9 @@ def recipe_type() -> type[BaseRecipe]:
     for stage, module in STAGES.items():
         config = typing.get_type_hints(importlib.import_module(module).run)["config"]
         sections[stage] = (config, Field(default_factory=config))
-    return create_model("Recipe", __base__=BaseRecipe, **sections)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the section `register` hides ABCMeta.register, which nobody calls
+        return create_model("Recipe", __base__=BaseRecipe, **sections)
 
 
 def load_recipe(
