@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import urlsplit
 
 import openai
+from openai.types.chat import ChatCompletion
 from pydantic import Field, ValidationError
 
 from veo_core.errors import UsageError
@@ -80,7 +81,10 @@ class Judge:
         problem = ""
         for _ in range(self.config.max_parse_attempts):
             try:
-                completion = await self._client.chat.completions.create(**request)
+                # The body is plain JSON already: the typed method would walk through all of it again.
+                completion = await self._client.post(
+                    "/chat/completions", body=request, cast_to=ChatCompletion
+                )
             except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
                 raise UsageError(
                     f"judge server {self._client.base_url} refuses model {self.config.model!r}: "

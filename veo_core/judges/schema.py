@@ -1,5 +1,6 @@
 """Strict JSON schemas for answers, derived from their record types."""
 
+from functools import lru_cache
 from typing import Any
 
 from veo_core.records.base import Record
@@ -7,6 +8,7 @@ from veo_core.records.base import Record
 _DROPPED = {"title", "default"}
 
 
+@lru_cache(maxsize=64)
 def strict_schema(answer: type[Record]) -> dict[str, Any]:
     """The JSON schema of `answer` in the strict form of structured outputs.
 
