@@ -5,9 +5,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from veo_core.lineage.report import write_report
 from veo_core.runner import runs
 from veo_core.storage import Store
@@ -36,21 +33,15 @@ def add_parsers(subcommands: Any) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("run", "state", "started", "seconds", "tasks", "cached", "failed"):
-        table.add_column(heading, justify="left" if heading in ("run", "state", "started") else "right")
+    print(f"{'run':24}{'state':13}{'started':21}{'seconds':>8}{'tasks':>7}{'cached':>8}{'failed':>8}")
     for record in reversed(runs.list_runs(arguments.runs)):
         states = [task.state for task in record.tasks]
-        table.add_row(
-            record.run_id,
-            record.state.lower(),
-            time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created)),
-            f"{record.finished - record.created:.0f}" if record.finished else "",
-            str(len(states)),
-            str(states.count("CACHED")),
-            str(states.count("FAILED")),
+        started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
+        seconds = f"{record.finished - record.created:.0f}" if record.finished else ""
+        print(
+            f"{record.run_id:24}{record.state.lower():13}{started:21}{seconds:>8}"
+            f"{len(states):>7}{states.count('CACHED'):>8}{states.count('FAILED'):>8}"
         )
-    Console(soft_wrap=True).print(table)
     return 0
 
 

@@ -30,6 +30,9 @@ class CollectConfig(Record):
     """Where footage comes from, and what may pass."""
 
     folder: str = Field(default="", description="footage folder, searched recursively")
+    revision: str = Field(
+        default="", description="any text that changes when the folder's content does, so that caches see it"
+    )
     world: WorldSpec | None = Field(default=None, description="or a world to film (veo_core.world.truth)")
     max_bytes: int = Field(default=20_000_000, gt=0, description="larger files are dropped")
     permissions: list[Permission] = Field(
