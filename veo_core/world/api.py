@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from veo_core.world.answers import facts
 from veo_core.world.detect_sound import hear
@@ -79,13 +79,12 @@ _Part = Annotated[_TextPart | _ImagePart | _AudioPart, Field(discriminator="type
 
 class _UserMessage(BaseModel):
     role: Literal["user"]
-    content: str | list[_Part]
+    content: list[_Part]
 
-    @property
-    def parts(self) -> list[_TextPart | _ImagePart | _AudioPart]:
-        if isinstance(self.content, str):
-            return [_TextPart(type="text", text=self.content)]
-        return self.content
+    @field_validator("content", mode="before")
+    @classmethod
+    def _one_text(cls, content: Any) -> Any:
+        return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 class _JsonSchema(BaseModel):
@@ -230,7 +229,7 @@ def _asked(request: _ChatRequest) -> _Asked:
     words: list[str] = []
     runs: list[list[str]] = [[]]
     sounds: list[str] = []
-    for part in _parsed(_UserMessage, last).parts:
+    for part in _parsed(_UserMessage, last).content:
         if isinstance(part, _TextPart):
             words.append(part.text)
             runs.append([])
