@@ -121,6 +121,36 @@ def test_task_when_its_supervisor_is_killed_fails_and_its_group_ends(
 
 
 @dsl.container_component
+def handshake(pipe: str, answer: str):
+    return dsl.ContainerSpec(IMAGE, ["sh", "-c", 'echo ready > "$0"; read word < "$1"'], [pipe, answer])
+
+
+@dsl.pipeline
+def waits_for_answer(pipe: str, answer: str):
+    handshake(pipe=pipe, answer=answer)
+
+
+def test_runner_when_started_under_nohup_outlives_its_terminal(tmp_path: Path, pipe: Path) -> None:
+    ir_file, answer = tmp_path / "ir.yaml", tmp_path / "answer"
+    ir_file.write_text(compile_text(waits_for_answer, tmp_path))
+    os.mkfifo(answer)
+    arguments = [str(ir_file), str(tmp_path / "runs"), f"pipe={pipe}", f"answer={answer}"]
+    runner = subprocess.Popen(
+        ["nohup", sys.executable, str(MAIN), *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    assert pipe.read_text() == "ready\n"
+
+    runner.send_signal(signal.SIGHUP)
+    answer.write_text("go on\n")
+
+    assert runner.wait(TIMEOUT) == 0
+    assert runs.load_run(tmp_path / "runs").state == "SUCCEEDED"
+
+
+@dsl.container_component
 def endless(said: OutputPath(str)):
     return dsl.ContainerSpec(IMAGE, ["sh", "-c", "sleep 600"], [said])
 

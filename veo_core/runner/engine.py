@@ -136,7 +136,7 @@ async def _run(
         values=_run_values(pipeline, folder, journal.record.created, options),
         env=options.env,
         cwd=str((options.cwd or Path.cwd()).resolve()),
-        workers=asyncio.Semaphore(options.workers or len(os.sched_getaffinity(0))),
+        workers=asyncio.Semaphore(options.workers or _cpus()),
         accelerators=asyncio.Semaphore(options.accelerators),
         timeout=options.timeout,
         cache=cache,
@@ -159,6 +159,11 @@ async def _run(
             state=state, finished=time.time(), output_parameters=dict(returned.parameters)
         )
     return record
+
+
+def _cpus() -> int:
+    """The CPUs that this process may use, where the system tells, else all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _run_values(pipeline: Pipeline, folder: Path, created: float, options: Options) -> dict[str, str]:

@@ -3,7 +3,7 @@
 Run as `python -I -S supervise.py`, with nothing but the standard library. Standard input carries the job
 as one line of JSON {"argv", "env", "cwd", "log", "timeout", "grace"}, then stays open for as long as the
 owner lives. The byte "t" on it asks the command to end (SIGTERM, SIGKILL after `grace` seconds); its end
-means that the owner died, and kills the command at once. Standard output carries {"pid"} once the
+means that the owner died, and kills the command at once. Standard output carries {"pid"} before the
 command runs and then {"exit_code", "peak_rss_bytes", "ended"}, or {"error"} where it cannot be started;
 "ended" is "exited", "timeout" or "terminated".
 
@@ -38,7 +38,6 @@ def main() -> None:
         reason = getattr(error, "strerror", None) or error
         _report({"error": f"{job['argv'][0]}: cannot be started: {reason}"})
         return
-    _report({"pid": process.pid})
     status, usage, ended = _watch(process.pid, wake, job, rest)
     _sweep(process.pid)
     code = os.waitstatus_to_exitcode(status)
@@ -86,6 +85,13 @@ def _wake_on_signals() -> int:
 
 
 def _start(job: dict[str, Any]) -> "subprocess.Popen[bytes]":
+    report = os.dup(1)
+
+    def prepare() -> None:
+        """In the child: it dies with this process, and the owner knows its id before it can do anything."""
+        _linux_prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.write(report, json.dumps({"pid": os.getpid()}).encode() + b"\n")
+
     with open(job["log"], "ab") as log:
         return subprocess.Popen(
             job["argv"],
@@ -95,7 +101,7 @@ def _start(job: dict[str, Any]) -> "subprocess.Popen[bytes]":
             stdout=log,
             stderr=log,
             start_new_session=True,
-            preexec_fn=lambda: _linux_prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
+            preexec_fn=prepare,
         )
 
 
