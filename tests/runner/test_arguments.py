@@ -144,6 +144,14 @@ def test_input_artifact_of_a_pipeline_is_given_by_its_path(run: Run, tmp_path: P
     assert tasks(record)["read"].output_parameters == {"text": "content"}
 
 
+@pytest.mark.parametrize("uri", ["gs://bucket/a//b", "https://example.invalid/a?b=c"])
+def test_input_artifact_of_a_pipeline_when_remote_keeps_its_uri(uri: str, run: Run) -> None:
+    (task,) = run(reads_input, {"file": uri}).tasks
+
+    assert task.inputs["file"][0].uri == uri
+    assert f"is at {uri}, which the embedded runner does not download" in task.reason
+
+
 @pytest.mark.parametrize(
     ("given", "message"), [({}, "input artifact 'file' is missing"), ({"file": "gone"}, "nothing is at gone")]
 )

@@ -16,7 +16,7 @@ from typing import Any
 from veo_core.errors import UsageError
 from veo_core.records.run import RunRecord, TaskRecord
 from veo_core.runner import parameters, provenance
-from veo_core.runner.artifacts import Artifact, digest_of
+from veo_core.runner.artifacts import Artifact, digest_of, local_path
 from veo_core.runner.cache import CacheStore
 from veo_core.runner.context import RunContext, Values
 from veo_core.runner.journal import Journal, Observer
@@ -91,10 +91,11 @@ def _scope(pipeline: Pipeline, arguments: Mapping[str, Any]) -> Values:
     for name, spec in root.artifacts.items():
         if name in arguments:
             uri = str(arguments[name])
-            digest = digest_of(uri)
+            path, digest = local_path(uri), digest_of(uri)
             if not digest:
                 raise UsageError(f"input artifact {name!r}: nothing is at {uri}")
-            artifacts[name] = (Artifact(name, spec.schema, os.path.abspath(uri), digest),)
+            place = uri if path is None else str(path.resolve())
+            artifacts[name] = (Artifact(name, spec.schema, place, digest),)
         elif not spec.optional:
             raise UsageError(f"input artifact {name!r} is missing; give its path or URI")
     return Values(values, artifacts)
