@@ -67,7 +67,7 @@ def test_report_of_a_whole_run_shows_every_section(make_run):
     assert "not known" not in page.text.replace("Clips generatednot known", "")
     assert "world@1" in page.text
     assert "65.6 %" in page.text
-    assert "48.3 % – 79.6 %" in page.text
+    assert "48 – 80 %, n = 32, chance 4 %" in page.text
 
 
 def test_report_contains_every_task_with_command_and_log(make_run):

@@ -12,6 +12,8 @@ from veo_core.evaluate.records import SCHEMA_VERSION as EVALUATION_SCHEMA
 from veo_core.evaluate.records import EvaluationSummary
 from veo_core.safety.records import SCHEMA_VERSION, Check, Decision, Figure, FigureName, Policy, SafetyReport
 
+AS_EXPECTED = "as expected"
+
 
 @dataclass(frozen=True)
 class Bindings:
@@ -75,7 +77,7 @@ def _fresh(report: SafetyReport, evaluation: EvaluationSummary, bound: Bindings)
         pairs.append(("evaluation is against this dataset", evaluation.dataset, bound.dataset))
     for name, found, expected in pairs:
         same = found == expected
-        reason = "as expected" if same else f"found {_short(found)}, expected {_short(expected)}"
+        reason = AS_EXPECTED if same else f"found {_short(found)}, expected {_short(expected)}"
         yield Check(name=name, passed=same, reason=reason)
 
 

@@ -3,9 +3,10 @@
 import json
 from collections import defaultdict
 
-from veo_core.lineage.evidence import Evidence
-from veo_core.lineage.html import Html, element
+from veo_core.lineage.evidence import Evidence, StageEvidence
+from veo_core.lineage.html import Html, element, join
 from veo_core.lineage.svg import Series, line_chart, number
+from veo_core.records.manifest import Manifest
 
 _VALIDATION = ("validation/", "validation_", "val/", "val_", "ema/", "ema_")
 
@@ -14,21 +15,28 @@ _MEANS = ("gradient", "learning_rate")
 
 def curves_section(evidence: Evidence) -> Html | None:
     """A group of charts for each stage with a history; nothing where none was trained."""
-    groups: list[Html] = []
-    for stage, manifest in evidence.with_file("history"):
-        data = evidence.bytes(manifest.files["history"])
-        scalars = _scalars(data.decode("utf-8", "replace")) if data is not None else {}
-        families = _families(scalars)
-        charts = [_chart(title, families[title]) for title in sorted(families, key=_order)]
-        figures = ", ".join(f"{name} {number(value)}" for name, value in sorted(manifest.metrics.items()))
-        groups.append(element("h3", stage.task.name))
-        groups.append(element("p", f"At the end: {figures}", class_="hint") if figures else Html(""))
-        groups.append(
-            element("div", charts or [element("p", "Nothing was logged.", class_="unknown")], class_="charts")
-        )
+    groups = [_stage(evidence, stage, manifest) for stage, manifest in evidence.with_file("history")]
     if not groups:
         return None
     return element("section", element("h2", "Training"), groups, id="training")
+
+
+def _stage(evidence: Evidence, stage: StageEvidence, manifest: Manifest) -> Html:
+    data = evidence.bytes(manifest.files["history"])
+    families = _families(_scalars(data.decode("utf-8", "replace")) if data is not None else {})
+    charts = [_chart(title, families[title]) for title in sorted(families, key=_order) if title not in _MEANS]
+    means = [_chart(title, families[title]) for title in _MEANS if title in families]
+    figures = ", ".join(f"{name} {number(value)}" for name, value in sorted(manifest.metrics.items()))
+    return join(
+        element("h3", stage.task.name),
+        element("p", f"At the end: {figures}", class_="hint") if figures else None,
+        element("div", charts, class_="charts")
+        if charts
+        else element("p", "Nothing is logged.", class_="unknown"),
+        element("details", element("summary", "Optimiser"), element("div", means, class_="charts"))
+        if means
+        else None,
+    )
 
 
 def _scalars(lines: str) -> dict[str, list[tuple[float, float]]]:
@@ -56,9 +64,9 @@ def _families(scalars: dict[str, list[tuple[float, float]]]) -> dict[str, list[S
     return families
 
 
-def _order(title: str) -> tuple[int, str]:
-    """The loss first, what it is made of next, how the training went last."""
-    return (0 if title == "loss" else 2 if title in _MEANS else 1, title)
+def _order(title: str) -> tuple[bool, str]:
+    """The loss first, then what it is made of."""
+    return (title != "loss", title)
 
 
 def _chart(title: str, series: list[Series]) -> Html:

@@ -1,5 +1,6 @@
 """The curation funnel: what came into each stage, what left it, and why."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -13,6 +14,7 @@ from veo_core.records.manifest import Manifest
 
 _EXAMPLES = 6
 _MAX_CLIP_BYTES = 60_000
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _LOST = ("dropped", "failed", "quarantined")
 
 
@@ -110,12 +112,17 @@ def _example(evidence: Evidence, decision: Decision, clip: Clip | None) -> Html:
             element("code", short(decision.item)),
             element("p", clip.source.name) if clip else None,
             element("p", measured) if measured else None,
-            element("p", decision.evidence, class_="evidence") if decision.evidence else None,
+            element("p", _shortened(decision.evidence), class_="evidence") if decision.evidence else None,
             element("p", f"judge {decision.judge} {decision.judge_version}", class_="hint")
             if decision.judge
             else None,
         ),
     )
+
+
+def _shortened(words: str) -> str:
+    """Words with their digests cut short."""
+    return _DIGEST.sub(lambda match: short(match[0]), words)
 
 
 def _picture(evidence: Evidence, clip: Clip) -> Html | None:

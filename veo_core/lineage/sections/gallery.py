@@ -8,6 +8,13 @@ from veo_core.lineage.format import data_uri, short
 from veo_core.lineage.html import Html, element, join
 
 _MAX_CLIPS = 64
+_KINDS = {
+    "seen t2v": "seen prompt",
+    "held_out t2v": "held-out prompt",
+    "two_objects t2v": "two objects",
+    "custom t2v": "own prompt",
+    "validation i2v": "from an image",
+}
 _MAX_TOTAL_BYTES = 12_000_000
 
 
@@ -41,7 +48,7 @@ def _scores(evidence: Evidence) -> list[ClipScore]:
         rows = evidence.table(manifest.tables["scores"], ClipScore)
         return sorted(
             (row for row in rows if row.group == "generated"),
-            key=lambda row: (row.split != "seen", row.mode != "t2v", row.prompt, row.seed),
+            key=lambda row: (row.mode != "t2v", row.split != "seen", row.split, row.seed, row.prompt),
         )
     return []
 
@@ -103,6 +110,8 @@ def _player(evidence: Evidence, score: ClipScore, data: bytes | None) -> Html:
 def _mark(attribute: AttributeScore) -> Html:
     seen = attribute.seen or "nothing"
     words = attribute.wanted if attribute.right else f"{attribute.wanted} → {seen}"
+    if attribute.name == "count":
+        words = f"objects: {words}"
     return element(
         "li",
         element("span", "✓ " if attribute.right else "✕ ", aria_hidden="true"),
@@ -117,9 +126,4 @@ def _kind(score: ClipScore) -> str:
 
 
 def _words(kind: str) -> str:
-    return (
-        kind.replace("held_out", "held-out prompt")
-        .replace("seen", "seen prompt")
-        .replace(" t2v", "")
-        .replace(" i2v", ", from an image")
-    )
+    return _KINDS.get(kind, kind.replace("_", " "))

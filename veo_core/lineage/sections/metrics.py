@@ -7,6 +7,8 @@ from veo_core.lineage.evidence import Evidence
 from veo_core.lineage.html import Html, element, join
 from veo_core.lineage.svg import interval_mark, number
 
+Place = tuple[str, str]
+
 _TITLES = {
     "playable_with_sound": "Plays with sound",
     "sync_share_50ms": "Contacts that sound within 50 ms",
@@ -20,6 +22,16 @@ _TITLES = {
     "loudness": "Loudness",
     "clipped": "Clipped samples",
 }
+_PLACES: dict[Place, str] = {
+    ("seen", "t2v"): "Seen",
+    ("held_out", "t2v"): "Held-out",
+    ("two_objects", "t2v"): "Two objects",
+    ("custom", "t2v"): "Own prompts",
+    ("all", "t2v"): "From text",
+    ("validation", "i2v"): "From an image",
+    ("all", "i2v"): "From an image",
+    ("real", ""): "Real clips",
+}
 
 
 def metrics_section(evidence: Evidence) -> Html | None:
@@ -29,6 +41,8 @@ def metrics_section(evidence: Evidence) -> Html | None:
         rows = evidence.table(manifest.tables["summary"], SummaryRow)
     if not rows:
         return None
+    following = [row for row in rows if row.metric.startswith("following_")]
+    others = [row for row in rows if not row.metric.startswith("following_")]
     return element(
         "section",
         element("h2", "Evaluation"),
@@ -36,57 +50,79 @@ def metrics_section(evidence: Evidence) -> Html | None:
             "p",
             "Each figure with its 95 % interval and the number n of clips behind it. ",
             element("span", class_="key reference"),
-            " real: the same figure on real clips. ",
+            " the same figure on real clips. ",
             element("span", class_="key control"),
             " chance: the same figure after prompts or sounds were exchanged between clips.",
             class_="hint",
         ),
-        metrics_table(rows),
+        _matrix("Prompts followed", following) if following else None,
+        _matrix("Picture and sound", others) if others else None,
         id="evaluation",
     )
 
 
-def metrics_table(rows: Sequence[SummaryRow]) -> Html:
-    """Figures as a table, each with its interval drawn on the scale of its metric."""
-    names = ("Metric", "Clips", "Value", "95 % interval", "", "n", "Real", "Chance")
-    head = element("tr", [element("th", name, scope="col") for name in names])
-    tops = {row.metric: 1.0 if row.unit == "share" else 0.0 for row in rows}
-    for row in rows:
-        figures = (row.value, row.ci_high, row.reference, row.control)
-        tops[row.metric] = max([tops[row.metric], *(f for f in figures if f is not None)])
-    body = [_row(row, rows[index - 1] if index else None, tops[row.metric]) for index, row in enumerate(rows)]
+def _matrix(title: str, rows: Sequence[SummaryRow]) -> Html:
+    """A table with a row for each metric and a column for each group of clips."""
+    found = dict.fromkeys((row.split, row.mode) for row in rows)
+    places = [*(place for place in _PLACES if place in found), *(p for p in found if p not in _PLACES)]
+    cells = {(row.metric, (row.split, row.mode)): row for row in rows}
+    head = [
+        element("th", title, scope="col"),
+        *(element("th", _place(place), scope="col") for place in places),
+    ]
+    body = [
+        element(
+            "tr",
+            element("th", _words(metric), scope="row"),
+            [_cell(cells.get((metric, place)), _top(metric, rows)) for place in places],
+        )
+        for metric in dict.fromkeys(row.metric for row in rows)
+    ]
     return element(
         "div",
-        element("table", element("thead", head), element("tbody", body), class_="metrics"),
+        element("table", element("thead", element("tr", head)), element("tbody", body), class_="metrics"),
         class_="scroll",
         tabindex=0,
         role="region",
-        aria_label="Figures",
+        aria_label=title,
     )
 
 
-def _row(row: SummaryRow, above: SummaryRow | None, top: float) -> Html:
-    first = above is None or above.metric != row.metric
-    known = row.value is not None and row.ci_low is not None and row.ci_high is not None
-    interval: Html | str = "not measured"
-    drawing: Html | None = None
-    if row.value is not None and row.ci_low is not None and row.ci_high is not None:
-        interval = join(figure(row.ci_low, row.unit), " – ", figure(row.ci_high, row.unit))
-        marks = [(n, f) for n, f in (("reference", row.reference), ("control", row.control)) if f is not None]
-        if row.ci_low >= 0:
-            drawing = interval_mark(row.ci_low, row.value, row.ci_high, marks=marks, top=top)
+def _cell(row: SummaryRow | None, top: float) -> Html:
+    if row is None:
+        return element("td")
+    if row.value is None or row.ci_low is None or row.ci_high is None:
+        return element("td", "nothing to measure", class_="unknown")
+    marks = [(n, f) for n, f in (("reference", row.reference), ("control", row.control)) if f is not None]
+    chance = "" if row.control is None else f", chance {_brief(row.control, row.unit)}"
     return element(
-        "tr",
-        element("th", _words(row.metric) if first else "", scope="row"),
-        element("td", " ".join(part for part in (row.split.replace("_", "-"), row.mode) if part)),
-        element("td", element("strong", figure(row.value, row.unit)) if known else "–", class_="num"),
-        element("td", interval, class_="num" if known else "unknown"),
-        element("td", drawing),
-        element("td", row.n, class_="num"),
-        element("td", figure(row.reference, row.unit), class_="num"),
-        element("td", figure(row.control, row.unit), class_="num"),
-        class_="first" if first else None,
+        "td",
+        element("strong", figure(row.value, row.unit)),
+        interval_mark(row.ci_low, row.value, row.ci_high, marks=marks, top=top) if row.ci_low >= 0 else None,
+        element("small", join(_range(row), f", n = {row.n}", chance)),
+        class_="num",
     )
+
+
+def _top(metric: str, rows: Sequence[SummaryRow]) -> float:
+    """The end of a metric's scale."""
+    mine = [row for row in rows if row.metric == metric]
+    if mine[0].unit == "share":
+        return 1.0
+    figures = [f for row in mine for f in (row.ci_high, row.reference, row.control) if f is not None]
+    return max(figures, default=1.0) if mine[0].unit != "s" else max([0.1, *figures])
+
+
+def _range(row: SummaryRow) -> str:
+    low, high = _brief(row.ci_low, row.unit), _brief(row.ci_high, row.unit)
+    return f"{low.removesuffix(' %').removesuffix(' ms')} – {high}"
+
+
+def _brief(value: float | None, unit: str) -> str:
+    """A figure in few letters."""
+    if value is not None and unit == "share":
+        return f"{100 * value:.0f} %"
+    return figure(value, unit if unit == "s" else "")
 
 
 def figure(value: float | None, unit: str) -> str:
@@ -100,7 +136,9 @@ def figure(value: float | None, unit: str) -> str:
     return f"{number(value)} {unit}".strip()
 
 
+def _place(place: Place) -> str:
+    return _PLACES.get(place, " ".join(place).replace("_", " ").strip())
+
+
 def _words(metric: str) -> str:
-    if metric.startswith("following_"):
-        return f"Prompt followed: {metric.removeprefix('following_')}"
-    return _TITLES.get(metric, metric.replace("_", " "))
+    return _TITLES.get(metric, metric.removeprefix("following_").replace("_", " ").capitalize())

@@ -152,8 +152,10 @@ def _value(value: object) -> Html:
 
 def _figure_tile(title: str, rows: list[SummaryRow], metric: str, split: str) -> Html:
     row = next((r for r in rows if (r.metric, r.split, r.mode) == (metric, split, "t2v")), None)
-    if row is None or row.value is None:
+    if row is None:
         return _tile(title, None, "")
+    if row.value is None:
+        return _tile(title, "–", "nothing to measure")
     interval = f"{100 * (row.ci_low or 0):.0f} – {100 * (row.ci_high or 0):.0f} %, n = {row.n}"
     return _tile(title, figure(row.value, row.unit), interval)
 

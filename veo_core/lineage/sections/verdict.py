@@ -7,7 +7,8 @@ from veo_core.lineage.html import Html, element
 from veo_core.lineage.sections.graph import definitions
 from veo_core.records.generated import ModelFiles
 from veo_core.registry.records import ModelDescription, ModelEntry
-from veo_core.safety.records import Decision, Figure, SafetyReport
+from veo_core.safety.gate import AS_EXPECTED
+from veo_core.safety.records import Check, Decision, Figure, SafetyReport
 
 _FIGURES = {
     "unsafe_outputs": "Generated clips judged unsafe",
@@ -35,6 +36,8 @@ def safety_section(evidence: Evidence, decision: Decision | None) -> Html | None
     reports = [evidence.record(m.files["report"], SafetyReport) for _, m in evidence.with_file("report")]
     report = reports[-1] if reports else None
     closed = [check for check in decision.checks if not check.passed]
+    binding = [check for check in decision.checks if check.passed and check.reason == AS_EXPECTED]
+    shown = [*closed, *(check for check in decision.checks if check.passed and check not in binding)]
     return element(
         "section",
         element("h2", "Safety gate"),
@@ -47,22 +50,26 @@ def safety_section(evidence: Evidence, decision: Decision | None) -> Html | None
             if decision.approved
             else f" {len(closed)} of {len(decision.checks)} rules are not met: it may not be registered.",
         ),
+        element("ul", [_check(check) for check in shown], class_="checks"),
         element(
-            "ul",
-            [
-                element(
-                    "li",
-                    element("span", "✓" if check.passed else "✕", class_="glyph", aria_hidden="true"),
-                    element("strong", check.name.replace("_", " ")),
-                    element("span", check.reason),
-                    class_="right" if check.passed else "wrong",
-                )
-                for check in sorted(decision.checks, key=lambda check: check.passed)
-            ],
-            class_="checks",
-        ),
+            "details",
+            element("summary", f"{len(binding)} rules that the evidence is fresh and unaltered"),
+            element("ul", [_check(check) for check in binding], class_="checks"),
+        )
+        if binding
+        else None,
         _figures(report),
         id="safety",
+    )
+
+
+def _check(check: Check) -> Html:
+    return element(
+        "li",
+        element("span", "✓" if check.passed else "✕", class_="glyph", aria_hidden="true"),
+        element("strong", check.name.replace("_", " ")),
+        element("span", check.reason),
+        class_="right" if check.passed else "wrong",
     )
 
 
@@ -113,7 +120,7 @@ def _figures(report: SafetyReport | None) -> Html | None:
         "tr", [element("th", n, scope="col") for n in ("Figure", "Count", "Share", "95 %", "No answer")]
     )
     rows = [_figure(figure) for figure in report.figures]
-    judge = " ".join([report.judge, *report.judge_versions])
+    judge = ", ".join(dict.fromkeys([report.judge, *report.judge_versions]))
     return element(
         "div",
         element("table", element("thead", head), element("tbody", rows), class_="metrics"),
