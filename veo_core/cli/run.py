@@ -16,6 +16,7 @@ from veo_core.errors import UsageError
 from veo_core.lineage.report import write_report
 from veo_core.records.run import RunRecord
 from veo_core.runner import engine, ir, progress, service
+from veo_core.runner.runs import exit_code
 from veo_core.storage import Store
 
 _USAGE_EXIT = 2
@@ -63,7 +64,11 @@ def execute(arguments: argparse.Namespace) -> int:
         env = stack.enter_context(_judge(recipe.judge_server, arguments.judge_port, arguments.runs))
         observer = stack.enter_context(progress.shown(arguments.runs))
         options = engine.Options(
-            env=env, workers=arguments.workers, reuse=not arguments.no_cache, observe=observer
+            env=env,
+            workers=arguments.workers,
+            cache=_cache_folder(store, arguments.runs),
+            reuse=not arguments.no_cache,
+            observe=observer,
         )
         record = engine.run(
             pipeline, parameters(recipe, store.root), runs_dir=arguments.runs, options=options
@@ -84,6 +89,11 @@ def _judge(kind: str, port: int, runs: Path) -> Iterator[Mapping[str, str]]:
         serve = [*command, "--ready-file", str(ready)]
         with service.running(serve, ready_file=ready, log=runs / ".judge.log") as url:
             yield {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "world"}
+
+
+def _cache_folder(store: Store, runs: Path) -> Path:
+    """Beside the objects that cached manifests refer to, so that both go together."""
+    return Path(store.root) / "cache" if Path(store.root).is_dir() else runs / ".cache"
 
 
 def _make_folder(folder: Path) -> None:
@@ -109,4 +119,4 @@ def _conclude(record: RunRecord, report: Path, runs: Path, seconds: float) -> in
     elif record.state == "SUCCEEDED":
         print("no model was registered: the safety gate did not approve it; the report says why")
     print(f"report: {report}")
-    return {"SUCCEEDED": 0, "CANCELLED": 130}.get(record.state, 1)
+    return exit_code(record)
