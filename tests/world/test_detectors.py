@@ -148,6 +148,19 @@ def test_stills_tell_everything_but_speed_and_contacts() -> None:
     assert wrong["times"] == 0
 
 
+@pytest.mark.parametrize("side", [32, 64, 128])
+def test_hazard_sign_is_seen_in_clips_and_stills_and_hides_no_object(side: int) -> None:
+    times = np.arange(17) / 8
+    for index in range(25):
+        scene = scene_of(WorldSpec(seed=32), index, hazard=True)
+        frames = render(scene, times, side, side)
+        clip, stills = see(frames, times), see(frames[::5], None)
+        assert clip.hazard
+        assert stills.hazard
+        assert [o.colour for o in clip.objects] == [scene.bodies[0].colour]
+        assert agree(clip.contacts, scene.contacts(2.0))
+
+
 def test_one_still_tells_no_direction() -> None:
     frames, shot = stills_of(31, 0)
     seen = see(frames[:1], None)

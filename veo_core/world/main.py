@@ -52,7 +52,10 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     make.add_argument("--height", type=int, default=128, help="pixels")
     make.add_argument("--fps", type=float, default=16.0, help="frames per second")
     make.add_argument("--seconds", type=float, default=2.5, help="length of a file")
-    make.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N", help="processes")
+    make.add_argument("--audio-rate", type=int, default=48_000, help="samples per second")
+    make.add_argument(
+        "--workers", type=int, default=len(os.sched_getaffinity(0)), metavar="N", help="processes"
+    )
     make.set_defaults(execute=_make)
 
     judge = commands.add_parser("judge", help="say what the detectors see and hear in a file, as JSON")
@@ -79,7 +82,7 @@ def _make(arguments: argparse.Namespace) -> int:
     from veo_core.world.studio import make
     from veo_core.world.truth import WorldSpec
 
-    names = ("clips", "seed", "flaws", "two_objects", "width", "height", "fps", "seconds")
+    names = ("clips", "seed", "flaws", "two_objects", "width", "height", "fps", "seconds", "audio_rate")
     spec = WorldSpec.parse({name: getattr(arguments, name) for name in names}, where="veo world make")
     truths = make(arguments.out, spec, workers=arguments.workers)
     flawed = sum(truth.flaw is not None for truth in truths)
