@@ -61,7 +61,7 @@ def _safety(figure: Figure) -> tuple[object, ...]:
 
 
 def _figure(value: float | None) -> str:
-    return "not measured" if value is None else f"{value:.3g}"
+    return "–" if value is None else f"{value:.3g}"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -1,0 +1,61 @@
+"""A registered model can be loaded again and generates."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from model_evidence import Evidence
+
+from veo_core.data.spec import ClipSpec
+from veo_core.errors import UsageError
+from veo_core.models.audio_vae import AudioVAE
+from veo_core.models.files import save_model
+from veo_core.models.text import TextEncoder, Vocabulary
+from veo_core.models.transformer import JointTransformer
+from veo_core.models.upsampler import Upsampler
+from veo_core.models.video_vae import VideoVAE
+from veo_core.registry.generator import load_generator
+from veo_core.storage import Store
+
+CLIP = ClipSpec(frames=9, height=32, width=32)
+VOCABULARY = Vocabulary.from_captions(["a red circle moving left"])
+
+
+@pytest.fixture
+def registered(tmp_path: Path) -> Store:
+    """A store with an untrained model as veo-world@1."""
+    torch.manual_seed(0)
+    store = Store(str(tmp_path / "store"))
+    text = TextEncoder.Config(vocabulary=VOCABULARY)
+    models = {
+        "video_vae": VideoVAE(VideoVAE.Config(width=8, depth=1)),
+        "audio_vae": AudioVAE(AudioVAE.Config(width=8, depth=1)),
+        "base": JointTransformer(JointTransformer.Config(clip=CLIP, text=text, width=32, depth=1, heads=2)),
+        "upsampler": Upsampler(Upsampler.Config(width=8, depth=1)),
+    }
+    files = {part: save_model(model, store) for part, model in models.items()}
+    Evidence(store, files=files).register()
+    return store
+
+
+def test_registered_model_generates_a_clip_with_sound(registered):
+    generator = load_generator(registered, "veo-world@latest")
+    (film,) = generator(["a red circle moving left"], steps=1)
+    assert film.frames.shape == (9, 32, 32, 3)
+    assert film.audio.shape == (CLIP.samples,)
+
+
+def test_registered_model_loaded_twice_generates_the_same(registered):
+    films = [
+        load_generator(registered, "veo-world@1")(["a red circle"], seed=3, steps=1)[0] for _ in range(2)
+    ]
+    assert np.array_equal(films[0].frames, films[1].frames)
+    assert np.array_equal(films[0].audio, films[1].audio)
+
+
+def test_registered_model_with_altered_weights_does_not_load(registered, tmp_path):
+    for path in (tmp_path / "store").rglob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(UsageError, match="was altered"):
+        load_generator(registered, "veo-world@1")
