@@ -1,13 +1,12 @@
 """A small run with every kind of evidence, made without running the pipeline."""
 
-import io
 import json
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
-from PIL import Image
 
 from veo_core.evaluate.intervals import wilson
 from veo_core.evaluate.records import AttributeScore, ClipScore, SummaryRow
@@ -52,9 +51,9 @@ def clip_bytes(seed: int = 0) -> bytes:
 
 
 def jpeg_bytes() -> bytes:
-    sink = io.BytesIO()
-    Image.new("RGB", (64, 64), (40, 90, 160)).save(sink, "JPEG")
-    return sink.getvalue()
+    written, data = cv2.imencode(".jpg", np.full((64, 64, 3), (160, 90, 40), np.uint8))
+    assert written
+    return bytes(data)
 
 
 @dataclass
