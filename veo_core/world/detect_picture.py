@@ -67,7 +67,7 @@ def see(frames: npt.NDArray[np.uint8], pts: npt.NDArray[np.float64] | None) -> S
         for track in tracks
         if track.label != _SIGN
     ]
-    text, logo = _overlays(palest, ground)
+    text, logo = _overlays(cv2.subtract(palest, colourfulness), ground)
     return SeenPicture(
         objects=tuple(sorted(objects, key=lambda item: (item.start[1], item.start[0]))),
         hazard=any(track.label == _SIGN for track in tracks),
@@ -249,13 +249,14 @@ def _shape(soft: Floats, x: Floats, y: Floats, mass: float) -> tuple[Shape | Non
     return (best if error <= _WORST_FIT else None), radius
 
 
-def _overlays(palest: npt.NDArray[np.uint8], ground: Floats) -> tuple[bool, bool]:
+def _overlays(paleness: npt.NDArray[np.uint8], ground: Floats) -> tuple[bool, bool]:
     """Whether text is burnt in, and whether a mark sits in a corner: pale pixels that stay in place.
 
-    palest: the least channel of each pixel, uint8 [t, h, w]; a pixel is pale in all frames but a fifth.
+    paleness: the least channel of each pixel less its colourfulness, uint8 [t, h, w], so that the edge of a
+    bright object is not pale; a pixel counts where it is pale in all frames but a fifth.
     """
-    rank = len(palest) // 5
-    pale = np.partition(palest, rank, axis=0)[rank] > float(ground.max()) + 60.0
+    rank = len(paleness) // 5
+    pale = np.partition(paleness, rank, axis=0)[rank] > float(ground.max()) + 50.0
     share = float(pale.mean())
     if not 0.003 <= share <= 0.25:
         return False, False
