@@ -194,3 +194,11 @@ def test_real_clips_are_limited_in_number(bench):
 def test_evaluation_of_nothing_is_a_usage_error(bench):
     with pytest.raises(UsageError, match="nothing was generated"):
         bench.run()
+
+
+def test_a_broken_clip_is_described_without_the_place_of_the_store(bench):
+    broken = bench.store.put_bytes(b"\0\0\0\x18ftypmp42 and then nothing of use" * 9, ".mp4")
+    bench.generated.append(generated_clip(broken, "a red circle moving left", 0))
+    (score,) = bench.scores(bench.run())
+    assert score.problem.startswith("undecodable: ")
+    assert "objects/" not in score.problem

@@ -86,7 +86,7 @@ def decode(
             pass_.run()
             return pass_.result()
     except (av.error.FFmpegError, ValueError, OverflowError, MemoryError) as error:
-        raise ItemError("undecodable", f"{type(error).__name__}: {error}") from None
+        raise ItemError("undecodable", _reason(error)) from None
 
 
 def open_media(path: str | Path, limits: Limits) -> av.container.InputContainer:
@@ -106,13 +106,18 @@ def open_media(path: str | Path, limits: Limits) -> av.container.InputContainer:
     try:
         container = av.open(str(path), format=demuxer, options=options)
     except (av.error.FFmpegError, ValueError) as error:
-        raise ItemError("undecodable", f"{type(error).__name__}: {error}") from None
+        raise ItemError("undecodable", _reason(error)) from None
     try:
         _check(container, limits)
     except ItemError:
         container.close()
         raise
     return container
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the path that FFmpeg's errors name: equal files fail with equal words."""
+    return f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}"
 
 
 def demuxer_of(head: bytes) -> str | None:
