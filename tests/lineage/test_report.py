@@ -105,6 +105,17 @@ def test_report_shows_why_clips_were_dropped(make_run):
     assert all(found["poster"].startswith("data:image/jpeg;base64,") for found in dropped)
 
 
+def test_report_of_a_run_whose_gate_closed_says_why_nothing_was_registered(make_run):
+    run = make_run(text="0.125, at least 0.05; 0.25 is needed")
+    gate, _ = run.gate(approved=False)
+    run.task("safety-evaluation", gate)
+    run.write()
+    page = page_of(run)
+    assert "1 of 2 rules are not met" in page.text
+    assert "✕following all, held out0.125, at least 0.05; 0.25 is needed" in page.text
+    assert "the gate is closed" in page.text
+
+
 def test_report_asks_no_server_for_anything(make_run):
     run = make_run().whole()
     run.write()

@@ -75,7 +75,7 @@ def tiles(evidence: Evidence, decision: Decision | None, entry: ModelEntry | Non
             if decision is None
             else f"{sum(c.passed for c in decision.checks)} of {len(decision.checks)} rules met",
         ),
-        _tile("Registered as", entry.reference if entry else None, ""),
+        _registered(decision, entry),
         class_="tiles",
     )
 
@@ -148,6 +148,12 @@ def _value(value: object) -> Html:
     if isinstance(value, dict):
         return element("ul", [element("li", element("code", k), ": ", str(v)) for k, v in value.items()])
     return join(str(value))
+
+
+def _registered(decision: Decision | None, entry: ModelEntry | None) -> Html:
+    if entry is None and decision is not None and not decision.approved:
+        return _tile("Registered as", "–", "the gate is closed")
+    return _tile("Registered as", entry.reference if entry else None, "")
 
 
 def _figure_tile(title: str, rows: list[SummaryRow], metric: str, split: str) -> Html:
