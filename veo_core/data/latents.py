@@ -13,6 +13,8 @@ from veo_core.records.files import FileRef
 from veo_core.records.manifest import Manifest
 from veo_core.storage import Store
 
+LATENTS = ("base", "full", "enlarged", "audio")
+
 
 class LatentLayout(Record):
     """What the latents stand for; file `layout` of the manifest."""
@@ -28,11 +30,13 @@ class LatentClips:
     """Latents of the clips of one split, normalised, float32 on the CPU.
 
     base: picture at base size [n, c, t, h, w]. full: at full size [n, c, t, H, W], float16.
+    enlarged: the base picture, enlarged without a model and encoded again; as `full`.
     audio: sound [n, c, l]. captions, short_captions: one of each a clip.
     """
 
     base: Tensor
     full: Tensor
+    enlarged: Tensor
     audio: Tensor
     captions: list[str]
     short_captions: list[str]
@@ -49,7 +53,7 @@ def save_latents(
     tensors = {
         f"{split}.{name}": getattr(clips, name).contiguous()
         for split, clips in splits.items()
-        for name in ("base", "full", "audio")
+        for name in LATENTS
     }
     captions = {
         split: {"captions": clips.captions, "short_captions": clips.short_captions}
@@ -68,9 +72,7 @@ def load_latents(manifest: Manifest, store: Store) -> tuple[LatentLayout, dict[s
     tensors = load(store.get_bytes(manifest.files["latents"]))
     captions = json.loads(store.get_bytes(manifest.files["captions"]))
     splits = {
-        split: LatentClips(
-            tensors[f"{split}.base"], tensors[f"{split}.full"], tensors[f"{split}.audio"], **captions[split]
-        )
+        split: LatentClips(**{name: tensors[f"{split}.{name}"] for name in LATENTS}, **captions[split])
         for split in captions
     }
     return load_layout(manifest, store), splits

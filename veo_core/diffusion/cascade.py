@@ -1,67 +1,86 @@
-"""The upsampler's objective and its sampling; both blur the base latents with noise in the same way."""
+"""The upsampler's objective with its sampling: a flow from enlarged base latents to full-size ones.
+
+The path starts at the base picture, enlarged and blurred with noise, in place of pure noise, so that the
+model learns what is missing and nothing else: Albergo et al., "Stochastic Interpolants with
+Data-Dependent Couplings" (2310.03725). The condition carries noise of its own, of a level that the model
+is told, in training and sampling alike (noise augmentation: Ho et al., 2106.15282), because generated
+base latents are not as clean as encoded ones.
+"""
 
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional as F
 
-from veo_core.diffusion.flow import interpolate, shifted
+from veo_core.diffusion.flow import interpolate
 from veo_core.diffusion.sampler import euler, noise_schedule
 from veo_core.models.upsampler import Upsampler
+from veo_core.models.video_vae import VideoVAE
 from veo_core.records.base import Record
 
 
 class CascadeNoise(Record):
-    """How noise levels are drawn in training the upsampler."""
+    """How much noise there is in training the upsampler."""
 
-    shift: float = Field(default=1.0, description="above 1: levels lean to noise")
-    spread: float = Field(default=1.0, description="standard deviation of the level's logit")
-    base_limit: float = Field(default=0.4, description="highest noise level of the base latents")
+    start: float = Field(default=0.5, description="noise on the enlarged latents that the path starts from")
+    condition: float = Field(default=0.4, description="highest level of noise on the condition")
 
 
 class CascadeSampler(Record):
     """How the upsampler draws."""
 
-    steps: int = Field(default=4, description="Euler steps")
-    shift: float = Field(default=1.0, description="above 1: more steps at high noise")
-    base_sigma: float = Field(default=0.1, description="noise level put on the base latents")
+    steps: int = Field(default=4, ge=1, description="Euler steps")
+    start: float = Field(default=0.5, description="as in training")
+    condition: float = Field(default=0.1, description="noise level put on the condition")
+
+
+@torch.no_grad()
+def enlarge(pictures: VideoVAE, base: Tensor, scale: int) -> Tensor:
+    """Full-size latents of bicubically enlarged pictures: [b, c, t, h, w] to [b, c, t, H, W]."""
+    return pictures.encode(enlarge_pictures(pictures.decode(base), scale))
+
+
+def enlarge_pictures(video: Tensor, scale: int) -> Tensor:
+    """Bicubic interpolation of pictures in [-1, 1], [b, 3, t, h, w]."""
+    frames = video.transpose(1, 2)
+    flat = F.interpolate(frames.flatten(0, 1).float(), scale_factor=scale, mode="bicubic").clamp(-1.0, 1.0)
+    return flat.view(*frames.shape[:2], *flat.shape[1:]).transpose(1, 2)
 
 
 def upsampler_loss(
-    model: Upsampler, full: Tensor, base: Tensor, noise: tuple[Tensor, Tensor], levels: tuple[Tensor, Tensor]
+    model: Upsampler,
+    full: Tensor,
+    enlarged: Tensor,
+    noise: tuple[Tensor, Tensor],
+    levels: tuple[Tensor, Tensor],
+    start: float,
 ) -> Tensor:
-    """Mean squared velocity error.
+    """Mean squared error of the velocity along the path from `full` to the blurred `enlarged`.
 
     Args:
-        full, base: clean latents [b, c, t, H, W] and [b, c, t, h, w]; `noise` has the same shapes.
-        levels: noise levels [b] of the full-size and of the base latents.
+        full, enlarged: clean latents [b, c, t, H, W]; both tensors of `noise` have the same shape.
+        levels: where on the path [b], in [0, 1]; noise level of the condition [b].
+        start: noise on the path's far end.
     """
-    sigma, base_sigma = levels
-    noisy = interpolate(full, noise[0], sigma[:, None, None, None, None])
-    blurred = interpolate(base, noise[1], base_sigma[:, None, None, None, None])
-    velocity = model(noisy, sigma, blurred, base_sigma)
-    loss: Tensor = (velocity - (noise[0] - full)).square().mean()
+    place, blur = levels
+    source = enlarged + start * noise[0]
+    condition = enlarged + blur[:, None, None, None, None] * noise[1]
+    point = interpolate(full, source, place[:, None, None, None, None])
+    loss: Tensor = (model(point, place, condition, blur) - (source - full)).square().mean()
     return loss
-
-
-def draw_cascade_levels(
-    config: CascadeNoise, count: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Levels [count] of the full-size latents, logit-normal, and of the base latents, uniform."""
-    sigma = shifted((torch.randn(count, generator=generator) * config.spread).sigmoid(), config.shift)
-    return sigma, torch.rand(count, generator=generator) * config.base_limit
 
 
 @torch.no_grad()
 def upsample(
-    model: Upsampler, base: Tensor, *, config: CascadeSampler, noise: Tensor, base_noise: Tensor
+    model: Upsampler, enlarged: Tensor, *, config: CascadeSampler, noise: tuple[Tensor, Tensor]
 ) -> Tensor:
-    """Full-size latents shaped as `noise` [b, c, t, H, W] from base latents [b, c, t, h, w]."""
-    blurred = interpolate(base, base_noise, torch.tensor(config.base_sigma, device=base.device))
-    base_level = torch.full((len(base),), config.base_sigma, device=base.device)
+    """Full-size latents from enlarged base latents; all [b, c, t, H, W]."""
+    source = enlarged + config.start * noise[0]
+    condition = enlarged + config.condition * noise[1]
+    blur = torch.full((len(enlarged),), config.condition, device=enlarged.device)
 
-    def velocity(state: tuple[Tensor, ...], sigma: float) -> tuple[Tensor, ...]:
-        level = torch.full((len(base),), sigma, device=base.device)
-        return (model(state[0], level, blurred, base_level),)
+    def velocity(state: tuple[Tensor, ...], place: float) -> tuple[Tensor, ...]:
+        return (model(state[0], torch.full_like(blur, place), condition, blur),)
 
-    (latents,) = euler(velocity, (noise,), noise_schedule(config.steps, config.shift))
+    (latents,) = euler(velocity, (source,), noise_schedule(config.steps, 1.0))
     return latents

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from veo_core.data.mel import LogMel
-from veo_core.diffusion.cascade import CascadeSampler, upsample
+from veo_core.diffusion.cascade import CascadeSampler, enlarge, upsample
 from veo_core.diffusion.sampler import SamplerConfig, sample
 from veo_core.errors import UsageError
 from veo_core.models.audio_vae import AudioVAE
@@ -137,8 +137,8 @@ class Generator:
         config = self.base.config
         vocabulary, length = config.text.vocabulary, config.text.length
         full_shape = self.video_vae.config.latent_shape(self.clip.frames, self.clip.height, self.clip.width)
-        shapes = (config.video_shape, config.audio_shape, full_shape, config.video_shape)
-        video_noise, audio_noise, full_noise, base_noise = self._noise(shapes, seed, len(prompts))
+        shapes = (config.video_shape, config.audio_shape, full_shape, full_shape)
+        video_noise, audio_noise, *full_noise = self._noise(shapes, seed, len(prompts))
         with self.runtime.autocast():
             clean_base, clean_full = self._encode(first_frames)
             base, sound = sample(
@@ -150,7 +150,8 @@ class Generator:
                 audio_noise=audio_noise,
                 first_frame=clean_base,
             )
-            full = upsample(self.upsampler, base, config=cascade, noise=full_noise, base_noise=base_noise)
+            enlarged = enlarge(self.video_vae, base, self.clip.upscale)
+            full = upsample(self.upsampler, enlarged, config=cascade, noise=(full_noise[0], full_noise[1]))
             if clean_full is not None:
                 full = torch.cat([clean_full, full[:, :, 1:]], dim=2)
             pictures, log_mel = self.video_vae.decode(full), self.audio_vae.decode(sound)

@@ -195,7 +195,9 @@ class JointBlock(nn.Module):
         mixed = attention(rotate(q, *turn), rotate(k, *turn), v).transpose(1, 2).flatten(2)
         streams = [
             x + _gated(layer.out(y), mod[2])
-            for layer, x, y, mod in zip(layers, streams, torch.split(mixed, lengths, 1), modulations, strict=True)
+            for layer, x, y, mod in zip(
+                layers, streams, torch.split(mixed, lengths, 1), modulations, strict=True
+            )
         ]
 
         joint = torch.cat(streams, dim=1)

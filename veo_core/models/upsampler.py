@@ -1,4 +1,4 @@
-"""The upsampler: doubles the picture's size in latent space."""
+"""The upsampler: restores the detail of enlarged pictures, in latent space."""
 
 import torch
 from pydantic import Field
@@ -11,17 +11,14 @@ from veo_core.records.base import Record
 
 
 class Upsampler(nn.Module):
-    """Predicts the velocity of full-size latents, given base latents.
+    """Predicts the velocity of full-size latents, given those of the enlarged base picture.
 
-    The base latents are enlarged and concatenated on channels, so that every place sees what it has to
-    refine. They carry noise of a level that the model is told (noise augmentation: Ho et al., "Cascaded
-    Diffusion Models", 2106.15282): generated base latents are not as clean as encoded ones.
+    The condition is concatenated on channels, so that every place sees what it has to refine.
     Convolutional: refinement is local, and any size fits.
     """
 
     class Config(Record):
         channels: int = Field(default=16, description="channels of a latent")
-        upscale: int = Field(default=2, description="how many times larger the full-size latents are")
         width: int = Field(default=96, description="channels of the residual blocks")
         depth: int = Field(default=4, description="residual blocks")
 
@@ -36,17 +33,15 @@ class Upsampler(nn.Module):
         self.project_out = nn.Conv3d(width, config.channels, 1)
         zero_(self.project_out)
 
-    def forward(self, latents: Tensor, sigma: Tensor, base: Tensor, base_sigma: Tensor) -> Tensor:
-        """Velocity of the full-size latents.
+    def forward(self, latents: Tensor, place: Tensor, condition: Tensor, blur: Tensor) -> Tensor:
+        """Velocity of the latents [b, c, t, h, w].
 
         Args:
-            latents: noisy full-size latents [b, c, t, H, W] of level `sigma` [b].
-            base: noisy base latents [b, c, t, h, w] of level `base_sigma` [b].
+            latents: a point on the path from data (`place` 0) to its start (1). place: [b].
+            condition: enlarged base latents with noise of level `blur` [b].
         """
-        scale = self.config.upscale
-        enlarged = F.interpolate(base, scale_factor=(1, scale, scale), mode="nearest")
-        level = self.levels[0](sigma) + self.levels[1](base_sigma)
-        x = self.project_in(torch.cat([latents, enlarged], dim=1))
+        level = self.levels[0](place) + self.levels[1](blur)
+        x = self.project_in(torch.cat([latents, condition], dim=1))
         for block in self.blocks:
             x = block(x, level)
         velocity: Tensor = self.project_out(F.gelu(self.norm(x)))

@@ -8,6 +8,7 @@ from veo_core.data.clips import Sample, decode_samples, read_samples, shrink
 from veo_core.data.latents import LatentClips, LatentLayout, save_latents
 from veo_core.data.mel import LogMel
 from veo_core.data.spec import ClipSpec
+from veo_core.diffusion.cascade import enlarge
 from veo_core.errors import UsageError
 from veo_core.models.audio_vae import AudioVAE
 from veo_core.models.files import load_stored
@@ -57,10 +58,13 @@ def run(
         with runtime.autocast():
             small = torch.cat([pictures.encode(x).cpu() for x in batches(base, runtime)])
             large = torch.cat([pictures.encode(x).cpu() for x in batches(full, runtime, 16)])
+            parts = (runtime.send(small[at : at + 16]) for at in range(0, len(small), 16))
+            larger = torch.cat([enlarge(pictures, part, spec.upscale).cpu() for part in parts])
             sound = torch.cat([sounds.encode(runtime.send(x)).cpu() for x in mel.split(64)])
         clips = LatentClips(
             base=small,
             full=large.half(),
+            enlarged=larger.half(),
             audio=sound,
             captions=[sample.caption for sample in samples],
             short_captions=[sample.short_caption for sample in samples],

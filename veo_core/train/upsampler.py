@@ -1,15 +1,14 @@
-"""Train the upsampler on pairs of base and full-size latents."""
+"""Train the upsampler on pairs of enlarged and full-size latents."""
 
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional as F
 
 from veo_core.data.latents import LatentClips, load_frames, load_latents
 from veo_core.diffusion.cascade import (
     CascadeNoise,
     CascadeSampler,
-    draw_cascade_levels,
+    enlarge_pictures,
     upsample,
     upsampler_loss,
 )
@@ -44,7 +43,6 @@ def run(*, latents: Manifest, video_vae: Manifest, config: UpsamplerTraining, co
     torch.manual_seed(context.seed)
     shape = Upsampler.Config(
         channels=layout.video_channels,
-        upscale=layout.clip.upscale,
         width=config.width,
         depth=config.depth,
     )
@@ -52,12 +50,17 @@ def run(*, latents: Manifest, video_vae: Manifest, config: UpsamplerTraining, co
     train = splits["train"]
 
     def losses(generator: torch.Generator) -> dict[str, Tensor]:
-        index = torch.randint(len(train.base), (config.batch,), generator=generator)
-        full, base = train.full[index].float(), train.base[index]
-        noise = [runtime.send(torch.randn(x.shape, generator=generator)) for x in (full, base)]
-        levels = [runtime.send(x) for x in draw_cascade_levels(config.noise, config.batch, generator)]
+        index = torch.randint(len(train.full), (config.batch,), generator=generator)
+        full, enlarged = train.full[index].float(), train.enlarged[index].float()
+        noise = [torch.randn(full.shape, generator=generator) for _ in range(2)]
+        levels = torch.rand(2, config.batch, generator=generator)
         loss = upsampler_loss(
-            model, runtime.send(full), runtime.send(base), (noise[0], noise[1]), (levels[0], levels[1])
+            model,
+            runtime.send(full),
+            runtime.send(enlarged),
+            (runtime.send(noise[0]), runtime.send(noise[1])),
+            (runtime.send(levels[0]), runtime.send(levels[1] * config.noise.condition)),
+            config.noise.start,
         )
         return {"loss": loss}
 
@@ -80,19 +83,15 @@ def _compare(
 ) -> dict[str, float]:
     """PSNR in dB against the full-size pictures: of the upsampler, and of bicubic interpolation."""
     count = min(32, len(frames))
-    base = runtime.send(clips.base[:count])
     generator = torch.Generator().manual_seed(0)
-    noise, base_noise = (
-        runtime.send(torch.randn(x.shape, generator=generator)) for x in (clips.full[:count], base)
-    )
+    noise = [runtime.send(torch.randn(clips.full[:count].shape, generator=generator)) for _ in range(2)]
     with runtime.autocast():
-        full = upsample(model, base, config=config.sampler, noise=noise, base_noise=base_noise)
-        refined, small, ceiling = (
-            pictures.decode(x).cpu() for x in (full, base, runtime.send(clips.full[:count].float()))
-        )
-    flat = small.transpose(1, 2).flatten(0, 1)
-    large = F.interpolate(flat, size=frames.shape[3:], mode="bicubic", align_corners=False).clamp(-1, 1)
-    bicubic = large.view(count, -1, *large.shape[1:]).transpose(1, 2)
+        enlarged = runtime.send(clips.enlarged[:count].float())
+        full = upsample(model, enlarged, config=config.sampler, noise=(noise[0], noise[1]))
+        latents = (full, runtime.send(clips.full[:count].float()))
+        refined, ceiling = (pictures.decode(x).cpu() for x in latents)
+        small = pictures.decode(runtime.send(clips.base[:count])).cpu()
+    bicubic = enlarge_pictures(small, frames.shape[3] // small.shape[3])
     truth = frames[:count].float() / 127.5 - 1.0
     return {
         "psnr": psnr(refined, truth),
