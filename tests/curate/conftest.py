@@ -1,9 +1,15 @@
+import sys
 from pathlib import Path
 
 import pytest
-from curation import SPEC, Curation, JudgeProcess
 
-from veo_core.storage import Store
+sys.path.insert(0, str(Path(__file__).parents[1] / "judges"))
+
+from curation import SPEC, Curation, JudgeProcess, manifest_of  # noqa: E402
+from scripted import ScriptedServer  # noqa: E402
+
+from veo_core.records.manifest import Manifest  # noqa: E402
+from veo_core.storage import Store  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +30,24 @@ def curated(tmp_path_factory, judge) -> Curation:
 @pytest.fixture
 def store(tmp_path):
     return Store(str(tmp_path / "store"))
+
+
+@pytest.fixture(scope="session")
+def small(curated) -> Manifest:
+    """Eight prepared clips of the curated store."""
+    return manifest_of(curated.store, curated.clips("prepare")[:8])
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Start a scripted judge and point the environment at it."""
+    servers = []
+
+    def start(reply):
+        servers.append(ScriptedServer(reply))
+        monkeypatch.setenv("OPENAI_BASE_URL", servers[-1].url)
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,17 @@ def context(store: Store, stage: str = "stage", *, workers: int = 2, key: str = 
     return Context(stage=stage, store=store, seed=0, key=key, workers=workers)
 
 
+def manifest_of(store: Store, clips: Sequence[Clip]) -> Manifest:
+    """The manifest of a stage that kept `clips`."""
+    return Manifest(
+        stage="test", config_digest="", rows=len(clips), tables={"clips": store.put_table(clips, Clip)}
+    )
+
+
+def ledger_of(manifest: Manifest, store: Store) -> list[Decision]:
+    return store.get_table(manifest.tables["ledger"], Decision)
+
+
 @dataclass
 class Curation:
     """The manifests of all stages by name, and what each file was planned to be."""
@@ -71,7 +83,7 @@ class Curation:
         return cls(store, spec, made)
 
     def ledger(self, stage: str) -> list[Decision]:
-        return self.store.get_table(self.manifests[stage].tables["ledger"], Decision)
+        return ledger_of(self.manifests[stage], self.store)
 
     def clips(self, stage: str) -> list[Clip]:
         return read_clips(self.manifests[stage], self.store)

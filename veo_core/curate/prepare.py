@@ -99,6 +99,7 @@ def _prepare_shard(
         _blocked(source.source_id, source) for source in shard if listed.lists_file(source.file.sha256)
     ]
     shard = [source for source in shard if not listed.lists_file(source.file.sha256)]
+    cv2.setNumThreads(1)  # OpenCV's own threads do not survive the fork, and would hang the child.
     with tempfile.TemporaryDirectory(prefix="veo-prepare-") as name:
         folder = Path(name)
         jobs = []
@@ -124,7 +125,6 @@ def _prepare_shard(
 
 def _work(job: tuple[Path, Path], spec: Spec) -> bytes:
     path, output = job
-    cv2.setNumThreads(1)  # OpenCV's threads do not survive a fork.
     return canonical_json(produce(path, output, spec).model_dump(mode="json"))
 
 

@@ -1,0 +1,199 @@
+"""The stages that ask a judge, with answers that no good judge gives on demand."""
+
+import itertools
+
+import pytest
+from curation import context, ledger_of, manifest_of
+from scripted import completion
+
+from veo_core.curate import annotate, describe, quality_filter, safety_filter
+from veo_core.curate.decisions import read_clips
+from veo_core.errors import UsageError
+from veo_core.judges.client import JudgeConfig
+
+STAGES = {
+    "describe": (
+        describe.run,
+        describe.DescribeConfig,
+        {"description": "a circle", "objects": ["circle"], "setting": "dark"},
+    ),
+    "safety": (
+        safety_filter.run,
+        safety_filter.SafetyFilterConfig,
+        {"unsafe": False, "category": "none", "reason": "shapes"},
+    ),
+    "quality": (
+        quality_filter.run,
+        quality_filter.QualityFilterConfig,
+        {"watermark_or_logo": False, "acceptable": True, "reason": "shapes"},
+    ),
+    "annotate": (
+        annotate.run,
+        annotate.AnnotateConfig,
+        {"caption": "a circle", "short_caption": "circle", "sound": "a tone"},
+    ),
+}
+QUICK = {"retry-after-ms": "1"}
+JUDGE = JudgeConfig(max_attempts=2, max_parse_attempts=2, max_in_flight=2)
+# Signals are no subject here: every clip must reach the judge.
+LOOSE = quality_filter.Thresholds(
+    min_motion=-1, min_sharpness=-1, min_luma=-1, max_luma=999, max_text=2, min_loudness=-999, max_clipped=2,
+    max_sync=99,
+)  # fmt: skip
+_unique = itertools.count()
+
+
+@pytest.fixture
+def judged(curated, small, serve):
+    """Run a stage on eight clips; `replies` are the answers to its first requests, `good` to the others."""
+
+    def run(stage, *replies, clips=small, good=None, **config):
+        function, config_type, answer = STAGES[stage]
+        waiting = list(replies)
+
+        def reply(body):
+            return waiting.pop(0) if waiting else (200, {}, completion(good or answer))
+
+        server = serve(reply)
+        if stage == "quality":
+            config = {"thresholds": LOOSE} | config
+        # A prompt of its own keeps a test from finding the answers of another one in the store.
+        settings = {"judge": JUDGE.model_copy(update={"max_in_flight": 1}), "prompt": f"{next(_unique)}"}
+        manifest = function(
+            clips=clips, config=config_type(**(settings | config)), context=context(curated.store, stage)
+        )
+        return manifest, ledger_of(manifest, curated.store), server
+
+    return run
+
+
+def verdicts(ledger):
+    return sorted((decision.verdict, decision.rule) for decision in ledger if decision.verdict != "kept")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_good_answers_keep_every_clip_at_one_request_each(judged, curated, stage):
+    manifest, ledger, server = judged(stage)
+    assert (manifest.counts.received, manifest.counts.kept, len(server.requests)) == (8, 8, 8)
+    assert {decision.judge for decision in ledger} == {"world-detector-1"}
+    assert all(decision.judge_version.startswith("served-model-2 ") for decision in ledger)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_refusal_quarantines_the_clip(judged, stage):
+    _, ledger, _ = judged(stage, (200, {}, completion("", refusal="I would rather not")))
+    assert verdicts(ledger) == [("quarantined", "judge_refusal")]
+    assert [d.evidence for d in ledger if d.verdict == "quarantined"] == ["I would rather not"]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_answer_that_stays_unparsable_quarantines_the_clip(judged, curated, stage):
+    good = (200, {}, completion(STAGES[stage][2]))
+    manifest, ledger, _ = judged(stage, good, (200, {}, completion("{")), (200, {}, b"<html>"))
+    assert verdicts(ledger) == [("quarantined", "judge_unparsable")]
+    assert manifest.counts.kept == len(read_clips(manifest, curated.store)) == 7
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_answer_that_the_server_owes_fails_the_clip(judged, stage):
+    good = (200, {}, completion(STAGES[stage][2]))
+    _, ledger, _ = judged(stage, good, (500, QUICK, {}), (503, QUICK, {}))
+    assert verdicts(ledger) == [("failed", "judge_unavailable")]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_share_of_failed_clips_above_the_limit_fails_the_stage(judged, stage):
+    good = (200, {}, completion(STAGES[stage][2]))
+    with pytest.raises(UsageError, match="max_failed_share"):
+        judged(stage, good, *[(500, QUICK, {})] * 99)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_overload_that_passes_loses_nothing(judged, stage):
+    manifest, _, server = judged(stage, (429, QUICK, {}), (200, {}, completion("{")), (500, QUICK, {}))
+    assert manifest.counts.kept == 8
+    assert len(server.requests) == 11
+
+
+def test_changed_prompt_asks_again_and_an_unchanged_one_does_not(judged):
+    first, _, _ = judged("describe", prompt="one prompt")
+    again, _, server = judged("describe", prompt="one prompt")
+    assert (again, server.requests) == (first, [])
+    other, _, server = judged("describe", prompt="another prompt")
+    assert other.config_digest != first.config_digest
+    assert len(server.requests) == 8
+
+
+def test_describe_sends_all_key_frames_in_one_request(judged):
+    _, _, server = judged("describe")
+    kinds = [part["type"] for part in server.requests[0]["messages"][0]["content"]]
+    assert kinds == ["text", "image_url", "image_url", "image_url", "image_url"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "rule"),
+    [
+        ({"unsafe": True, "category": "Violent Acts", "reason": "a fight"}, "unsafe:violent_acts"),
+        ({"unsafe": True, "category": "none", "reason": "odd"}, "unsafe:unnamed"),
+        ({"unsafe": False, "category": "weapons", "reason": "contradicts itself"}, "unsafe:weapons"),
+    ],
+)
+def test_unsafe_clip_is_dropped_with_category_and_reason(judged, answer, rule):
+    _, ledger, _ = judged("safety", (200, {}, completion(answer)))
+    assert verdicts(ledger) == [("dropped", rule)]
+    assert [d.evidence for d in ledger if d.verdict == "dropped"] == [answer["reason"]]
+
+
+def test_safety_filter_shows_the_description_to_the_judge(judged, curated):
+    clips = manifest_of(curated.store, curated.clips("describe")[:1])
+    (clip,) = read_clips(clips, curated.store)
+    _, _, server = judged("safety", clips=clips, prompt="Is this safe? {description}")
+    assert server.requests[0]["messages"][0]["content"][0]["text"] == f"Is this safe? {clip.description.text}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "rule"),
+    [
+        ({"watermark_or_logo": True, "acceptable": True, "reason": "a mark"}, "watermark_or_logo"),
+        ({"watermark_or_logo": False, "acceptable": False, "reason": "a menu"}, "unacceptable"),
+    ],
+)
+def test_clip_that_the_judge_finds_lacking_is_dropped_by_type(judged, answer, rule):
+    _, ledger, _ = judged("quality", (200, {}, completion(answer)))
+    assert verdicts(ledger) == [("dropped", rule)]
+
+
+def test_clip_that_a_signal_condemns_is_not_sent_to_the_judge(judged):
+    limits = LOOSE.model_copy(update={"min_motion": 1e6})
+    manifest, ledger, server = judged("quality", thresholds=limits)
+    assert server.requests == []
+    assert verdicts(ledger) == [("dropped", "static")] * 8
+    assert {decision.threshold for decision in ledger} == {"1e+06"}
+    assert manifest.counts.dropped == 8
+
+
+def test_captions_are_cleaned_of_openings_and_addresses(judged, curated):
+    answer = {
+        "caption": "The video shows a red circle, call 030 1234567",
+        "short_caption": "This clip features a circle",
+        "sound": "a tone from a@b.example",
+    }
+    manifest, _, _ = judged("annotate", good=answer)
+    annotation = read_clips(manifest, curated.store)[0].annotation
+    assert annotation.caption == "A red circle, call [phone number]"
+    assert (annotation.short_caption, annotation.sound) == ("A circle", "a tone from [e-mail]")
+
+
+@pytest.mark.parametrize(("sound", "rule"), [("a loud bang", "sound_on_silence"), ("none", "")])
+def test_sound_claimed_on_a_silent_clip_is_quarantined(judged, curated, small, sound, rule):
+    clip = read_clips(small, curated.store)[0]
+    silent = clip.model_copy(update={"signals": clip.signals.model_copy(update={"loudness": -120.0})})
+    answer = {"caption": "a circle", "short_caption": "circle", "sound": sound}
+    _, (decision,), _ = judged("annotate", clips=manifest_of(curated.store, [silent]), good=answer)
+    assert (decision.verdict, decision.rule) == ("quarantined" if rule else "kept", rule)
+
+
+def test_annotate_sends_nine_frames_and_the_sound(judged):
+    _, _, server = judged("annotate")
+    kinds = [part["type"] for part in server.requests[0]["messages"][0]["content"]]
+    assert kinds == ["text", *["image_url"] * 9, "input_audio"]
