@@ -29,7 +29,8 @@ class LatentLayout(Record):
 class LatentClips:
     """Latents of the clips of one split, normalised, float32 on the CPU.
 
-    base: picture at base size [n, c, t, h, w]. full: at full size [n, c, t, H, W], float16.
+    base: picture at base size [n, c, t, h, w].
+    full: at full size [m, c, t, H, W], float16, of the first m clips.
     enlarged: the base picture, enlarged without a model and encoded again; as `full`.
     audio: sound [n, c, l]. captions, short_captions: one of each a clip.
     """

@@ -28,6 +28,11 @@ class LatentEncoding(Record):
     keep_frames: int = Field(
         default=64, description="validation clips whose pictures are kept for later stages"
     )
+    upsampler_clips: int = Field(
+        default=640,
+        ge=1,
+        description="clips of a split whose full-size latents are kept: refinement is local",
+    )
     runtime: RuntimeConfig = RuntimeConfig()
 
 
@@ -57,8 +62,9 @@ def run(
         mel = analysis(torch.from_numpy(arrays.audio))
         with runtime.autocast():
             small = torch.cat([pictures.encode(x).cpu() for x in batches(base, runtime)])
-            large = torch.cat([pictures.encode(x).cpu() for x in batches(full, runtime, 16)])
-            parts = (runtime.send(small[at : at + 16]) for at in range(0, len(small), 16))
+            count = min(config.upsampler_clips, len(full))
+            large = torch.cat([pictures.encode(x).cpu() for x in batches(full[:count], runtime, 16)])
+            parts = (runtime.send(small[at : min(at + 16, count)]) for at in range(0, count, 16))
             larger = torch.cat([enlarge(pictures, part, spec.upscale).cpu() for part in parts])
             sound = torch.cat([sounds.encode(runtime.send(x)).cpu() for x in mel.split(64)])
         clips = LatentClips(
