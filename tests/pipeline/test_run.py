@@ -12,9 +12,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from veo_core.records.generated import GeneratedClip
 from workplace import CURATION, Workplace
 
+from veo_core.records.generated import GeneratedClip
 from veo_core.records.ledger import Decision
 
 ROOT = Path(__file__).parents[2]

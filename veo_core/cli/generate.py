@@ -24,14 +24,12 @@ def add_parser(subcommands: Any) -> None:
 
 
 def _execute(arguments: argparse.Namespace) -> int:
-    from veo_core.generate.pipeline import Generator  # imports torch, which other commands do without
     from veo_core.media.encode import encode
-    from veo_core.registry.local import load
+    from veo_core.registry.generator import load_generator  # imports torch, which other commands do without
 
     if not arguments.out.parent.is_dir():
         raise UsageError(f"--out {arguments.out}: the folder does not exist")
-    store = Store(arguments.root)
-    generator = Generator.load(load(store, arguments.model).description.files, store)
+    generator = load_generator(Store(arguments.root), arguments.model)
     (film,) = generator(
         [arguments.prompt], seed=arguments.seed, steps=arguments.steps, guidance=arguments.guidance
     )
