@@ -21,12 +21,12 @@ from veo_core.train.runtime import Runtime
 class AudioVAETraining(FitConfig):
     """Configuration of the stage."""
 
-    steps: int = Field(default=800, ge=1, description="optimiser steps")
+    steps: int = Field(default=500, ge=1, description="optimiser steps")
     batch: int = Field(default=32, ge=1, description="clips in a step")
     learning_rate: float = Field(default=2e-3, gt=0, description="highest learning rate")
     clip_spec: ClipSpec = ClipSpec()
     model: AudioVAE.Config = AudioVAE.Config()
-    kl: float = Field(default=1e-4, description="weight of the divergence from the unit Gaussian")
+    kl: float = Field(default=5e-3, description="weight of the divergence; more makes latents easier to model")
     scales: tuple[int, ...] = Field(default=(1, 4), description="mel frames averaged before comparing")
 
 

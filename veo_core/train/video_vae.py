@@ -19,12 +19,12 @@ from veo_core.train.runtime import Runtime
 class VideoVAETraining(FitConfig):
     """Configuration of the stage."""
 
-    steps: int = Field(default=1200, ge=1, description="optimiser steps")
+    steps: int = Field(default=1000, ge=1, description="optimiser steps")
     batch: int = Field(default=16, ge=1, description="clips in a step")
     learning_rate: float = Field(default=2e-3, gt=0, description="highest learning rate")
     clip_spec: ClipSpec = ClipSpec()
     model: VideoVAE.Config = VideoVAE.Config()
-    kl: float = Field(default=1e-4, description="weight of the divergence from the unit Gaussian")
+    kl: float = Field(default=8e-3, description="weight of the divergence; more makes latents easier to model")
     motion: float = Field(
         default=4.0, description="extra weight of pixels that differ from their mean in time"
     )
