@@ -26,7 +26,9 @@ class AudioVAETraining(FitConfig):
     learning_rate: float = Field(default=2e-3, gt=0, description="highest learning rate")
     clip_spec: ClipSpec = ClipSpec()
     model: AudioVAE.Config = AudioVAE.Config()
-    kl: float = Field(default=5e-3, description="weight of the divergence; more makes latents easier to model")
+    kl: float = Field(
+        default=5e-3, description="weight of the divergence: latents are easier to model with more"
+    )
     scales: tuple[int, ...] = Field(default=(1, 4), description="mel frames averaged before comparing")
 
 

@@ -24,7 +24,9 @@ class VideoVAETraining(FitConfig):
     learning_rate: float = Field(default=2e-3, gt=0, description="highest learning rate")
     clip_spec: ClipSpec = ClipSpec()
     model: VideoVAE.Config = VideoVAE.Config()
-    kl: float = Field(default=8e-3, description="weight of the divergence; more makes latents easier to model")
+    kl: float = Field(
+        default=8e-3, description="weight of the divergence: latents are easier to model with more"
+    )
     motion: float = Field(
         default=4.0, description="extra weight of pixels that differ from their mean in time"
     )
