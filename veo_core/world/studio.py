@@ -8,6 +8,7 @@ OUT/truth.jsonl               one `Truth` a line; the pipeline never reads it
 import concurrent.futures
 import io
 import json
+import multiprocessing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,7 @@ import numpy as np
 from veo_core.errors import UsageError
 from veo_core.media.encode import encode
 from veo_core.progress import track
+from veo_core.stage import end_with_parent
 from veo_core.world import flaws
 from veo_core.world.grammar import caption
 from veo_core.world.plan import Plan, flaw_generator, flip_axis, plan, scene_of, words_generator
@@ -160,10 +162,15 @@ def _film_all(spec: WorldSpec, footage: Path, workers: int) -> Iterator[Truth]:
     if workers <= 1:
         yield from map(film, range(spec.clips))
         return
-    with concurrent.futures.ProcessPoolExecutor(
-        workers, initializer=cv2.setNumThreads, initargs=(1,)
-    ) as pool:
+    # Spawned, not forked: OpenCV hangs in a fork of a process in which its threads have run.
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(workers, spawn, _start_worker) as pool:
         yield from pool.map(film, range(spec.clips), chunksize=_CHUNK)
+
+
+def _start_worker() -> None:
+    end_with_parent()
+    cv2.setNumThreads(1)
 
 
 def _film_truth(spec: WorldSpec, footage: Path, index: int) -> Truth:
