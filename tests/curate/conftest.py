@@ -5,11 +5,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "judges"))
 
-from curation import SPEC, Curation, JudgeProcess, manifest_of  # noqa: E402
-from scripted import ScriptedServer  # noqa: E402
+from curation import SPEC, Curation, JudgeProcess, manifest_of
+from scripted import ScriptedServer
 
-from veo_core.records.manifest import Manifest  # noqa: E402
-from veo_core.storage import Store  # noqa: E402
+from veo_core.records.manifest import Manifest
+from veo_core.storage import Store
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The whole of curation against the world's truth (bar 7 of the spine)."""
 
 import io
+import itertools
 import json
 import tarfile
 
@@ -42,7 +43,7 @@ def test_counts_reconcile_at_every_stage(curated, stage):
 def test_each_stage_receives_what_the_one_before_kept(curated):
     manifests = [curated.manifests[stage] for stage in STAGES]
     assert manifests[0].counts.received == curated.spec.clips
-    for before, after in zip(manifests, manifests[1:], strict=False):
+    for before, after in itertools.pairwise(manifests):
         assert after.counts.received == before.counts.kept == before.rows
 
 

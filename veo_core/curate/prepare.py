@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import cv2
 from pydantic import Field
 
 from veo_core.curate.decisions import Ledger, publish_clips
@@ -99,7 +98,6 @@ def _prepare_shard(
         _blocked(source.source_id, source) for source in shard if listed.lists_file(source.file.sha256)
     ]
     shard = [source for source in shard if not listed.lists_file(source.file.sha256)]
-    cv2.setNumThreads(1)  # OpenCV's own threads do not survive the fork, and would hang the child.
     with tempfile.TemporaryDirectory(prefix="veo-prepare-") as name:
         folder = Path(name)
         jobs = []
