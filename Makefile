@@ -42,7 +42,7 @@ test-slow: setup-dev ## the tests that take minutes each
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-xla: ## a few training steps on torch-xla's CPU backend, in an environment of its own
-	@tests/xla/run
+	@PYTHON="$(PYTHON)" tests/xla/run
 
 bench: setup-dev ## the benchmarks; QUICK=1 for a shorter run, SEED= for other inputs
 	@$(BIN)/python -m benchmarks.world
