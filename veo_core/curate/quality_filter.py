@@ -23,7 +23,7 @@ class Thresholds(Record):
     """Limits of measured signals; a clip beyond one is dropped by the rule named in brackets."""
 
     min_motion: float = Field(default=0.04, description="mean change of luma between frames [static]")
-    min_sharpness: float = Field(default=0.5, description="fine variation, 0 to 1 [blurred]")
+    min_sharpness: float = Field(default=0.56, description="fine variation, 0 to 1 [blurred]")
     min_luma: float = Field(default=12.0, description="mean luma, 0 to 255 [dark]")
     max_luma: float = Field(default=225.0, description="mean luma, 0 to 255 [bright]")
     max_text: float = Field(default=0.02, description="score of burnt-in text, 0 to 1 [burnt_in_text]")

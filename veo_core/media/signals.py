@@ -24,25 +24,27 @@ def motion(luma: UInt8) -> float:
 
 
 def sharpness(luma: UInt8) -> float:
-    """How much of the fine variation between neighbouring pixels a blur takes away, 0 (blurred) to 1.
+    """How much of the variation between neighbouring pixels a blur takes away, 0 (blurred) to 1.
 
     The no-reference metric of Crete et al., "The Blur Effect: Perception and Estimation with a New
     No-reference Perceptual Blur Metric", 2007, as one minus the blur: it compares a picture with its own
-    blurred copy, so it depends little on what the picture shows. Mean over up to five pictures.
+    blurred copy, so it depends little on what the picture shows. Steps of a level or so are left out, as
+    they are noise. Mean over both axes and up to five pictures.
     """
     chosen = luma[np.linspace(0, len(luma) - 1, min(5, len(luma))).round().astype(int)]
     return float(np.mean([_crete_sharpness(picture.astype(np.float32)) for picture in chosen]))
 
 
-def _crete_sharpness(picture: npt.NDArray[np.float32]) -> float:
+def _crete_sharpness(picture: npt.NDArray[np.float32], least: float = 2.0) -> float:
     shares = []
     for axis, kernel in ((0, (1, 9)), (1, (9, 1))):
-        blurred = cv2.blur(picture, kernel)
         variation = np.abs(np.diff(picture, axis=axis))
-        lost = np.maximum(variation - np.abs(np.diff(blurred, axis=axis)), 0.0)
-        total = float(variation.sum())
-        shares.append(float(lost.sum()) / total if total > 0 else 0.0)
-    return min(shares)
+        left = np.abs(np.diff(cv2.blur(picture, kernel), axis=axis))
+        edges = variation >= least
+        total = float(variation[edges].sum())
+        lost = float(np.maximum(variation - left, 0.0)[edges].sum())
+        shares.append(lost / total if total > 0 else 1.0)
+    return float(np.mean(shares))
 
 
 def find_bars(luma: UInt8, *, black: int = 20, step: float = 4.0, least_share: float = 0.02) -> Bars:
