@@ -6,6 +6,7 @@ from veo_core.evaluate.intervals import wilson
 from veo_core.evaluate.records import EvaluationSummary, SummaryRow
 from veo_core.records.clip import Clip, MediaFacts, Signals, Source
 from veo_core.records.files import FileRef
+from veo_core.records.generated import ModelFiles
 from veo_core.records.manifest import Manifest
 from veo_core.registry.register import RegisterConfig, run
 from veo_core.safety.gate import Bindings, decide
@@ -36,7 +37,7 @@ class Evidence:
         }
         self.dataset = self._dataset()
         self.latents = Manifest(stage="encode_latents", config_digest="c" * 64)
-        self.generated = Manifest(stage="generate", config_digest="c" * 64, rows=64)
+        self.generated = self._generated()
         self.summary = EvaluationSummary(
             generated=self.generated.digest,
             dataset=self.dataset.digest,
@@ -81,6 +82,15 @@ class Evidence:
         decision = decision or decide(self.report, self.policy, self.summary, bindings)
         files["decision"] = self.store.put_bytes(decision.to_bytes(), ".json")
         return Manifest(stage="safety_evaluation", config_digest="c" * 64, files=files)
+
+    def _generated(self) -> Manifest:
+        files = {
+            f"{part}_{kind}": manifest.files[kind]
+            for part, manifest in self.parts.items()
+            for kind in ("weights", "config")
+        }
+        model = self.store.put_bytes(ModelFiles.model_validate(files).to_bytes(), ".json")
+        return Manifest(stage="generate", config_digest="c" * 64, rows=64, files={"model": model})
 
     def _files(self, part: str, weights: bytes) -> dict[str, FileRef]:
         return {

@@ -115,6 +115,13 @@ def test_register_refuses_a_part_without_weights(evidence, part):
     refused(evidence, f"{part} holds no file 'weights'", **{part: bare})
 
 
+@pytest.mark.parametrize("part", PARTS)
+def test_register_refuses_evidence_about_other_weights(evidence, part):
+    files = evidence.parts[part].files | {"weights": evidence.store.put_bytes(b"others", ".safetensors")}
+    other = evidence.parts[part].model_copy(update={"files": files})
+    refused(evidence, "clips of other weights", **{part: other})
+
+
 def entry_files(evidence: Evidence) -> list[FileRef]:
     entry = load(evidence.store, "veo-world@1")
     files = entry.description.files

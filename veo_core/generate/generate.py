@@ -52,7 +52,8 @@ def run(
     context: Context,
 ) -> Manifest:
     store = context.store
-    generator = Generator.load(model_files(video_vae, audio_vae, base, upsampler), store, config.runtime)
+    files = model_files(video_vae, audio_vae, base, upsampler)
+    generator = Generator.load(files, store, config.runtime)
     jobs = _text_jobs(config, context.seed)
     images, captions = _image_jobs(latents, config.image_to_video, store)
     if not jobs and not captions:
@@ -90,6 +91,7 @@ def run(
         config_digest=config.digest,
         rows=len(rows),
         tables={"generated": store.put_table(rows, GeneratedClip)},
+        files={"model": store.put_bytes(files.to_bytes(), ".json")},
         metrics={"clips": float(len(rows))},
     )
 

@@ -77,6 +77,9 @@ def run(
     decision = decide(report, _read(safety, "policy", Policy, store), summary, bindings)
     _require_open(decision, _read(safety, "decision", Decision, store))
     parts = {"video_vae": video_vae, "audio_vae": audio_vae, "base": base, "upsampler": upsampler}
+    files = _model_files(parts)
+    if _read(generated, "model", ModelFiles, store) != files:
+        raise UsageError("not registered: the evidence is about clips of other weights than these")
     behind = {
         "dataset": dataset,
         "latents": latents,
@@ -87,7 +90,7 @@ def run(
     }
     description = ModelDescription(
         name=config.name,
-        files=_model_files(parts),
+        files=files,
         training={role: manifest.metrics for role, manifest in parts.items()},
         manifests={role: manifest.digest for role, manifest in behind.items()},
         data=_training_data(dataset, store),
