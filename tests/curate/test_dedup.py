@@ -96,10 +96,11 @@ def test_scene_that_differs_in_one_respect_is_kept(dedup, other):
     [
         ({"permission": "allowed", "sharpness": 0.6}, {"permission": "unknown", "sharpness": 0.9}),
         ({"bars": 0.0, "sharpness": 0.6}, {"bars": 0.2, "sharpness": 0.9}),
+        ({"text": 0.0, "sharpness": 0.6}, {"text": 0.011, "sharpness": 0.9}),
         ({"sharpness": 0.8, "loudness": -40}, {"sharpness": 0.6, "loudness": -20}),
         ({"loudness": -20}, {"loudness": -40}),
     ],
-    ids=["rights", "bars", "sharpness", "loudness"],
+    ids=["rights", "bars", "overlay", "sharpness", "loudness"],
 )
 def test_best_copy_is_kept_by_rights_then_quality(dedup, better, worse):
     for names in (("a", "b"), ("b", "a")):

@@ -65,12 +65,13 @@ def run(*, clips: Manifest, config: DedupConfig, context: Context) -> Manifest:
     return publish_clips(ledger, ledger.kept(items), store=context.store, config=config, received=len(items))
 
 
-def _quality(clip: Clip) -> tuple[int, float, float, float, str]:
-    """What makes one copy better than another: rights, whole picture, sharpness, loudness."""
+def _quality(clip: Clip) -> tuple[int, float, float, float, float, str]:
+    """What makes one copy better than another: rights, no bars, no overlay, sharpness, loudness."""
     rights = {"allowed": 2, "unknown": 1, "denied": 0}[clip.source.ml_training]
     return (
         rights,
         -round(clip.signals.bars, 2),
+        -round(clip.signals.text, 3),
         round(clip.signals.sharpness, 2),
         round(clip.signals.loudness, 1),
         clip.clip_id,
