@@ -19,8 +19,8 @@ from veo_core.train.runtime import Runtime
 class VideoVAETraining(FitConfig):
     """Configuration of the stage."""
 
-    steps: int = Field(default=1000, ge=1, description="optimiser steps")
-    batch: int = Field(default=16, ge=1, description="clips in a step")
+    steps: int = Field(default=1800, ge=1, description="optimiser steps")
+    batch: int = Field(default=8, ge=1, description="clips in a step")
     learning_rate: float = Field(default=2e-3, gt=0, description="highest learning rate")
     clip_spec: ClipSpec = ClipSpec()
     model: VideoVAE.Config = VideoVAE.Config()
@@ -28,9 +28,9 @@ class VideoVAETraining(FitConfig):
         default=8e-3, description="weight of the divergence: latents are easier to model with more"
     )
     motion: float = Field(
-        default=4.0, description="extra weight of pixels that differ from their mean in time"
+        default=8.0, description="extra weight of pixels that differ from their mean in time"
     )
-    full_size: float = Field(default=0.5, description="share of a batch cut from full-size pictures")
+    full_size: float = Field(default=0.25, description="share of a batch cut from full-size pictures")
 
 
 def run(*, dataset: Manifest, config: VideoVAETraining, context: Context) -> Manifest:
