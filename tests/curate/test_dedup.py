@@ -30,7 +30,6 @@ def pictures(path=1.0, level=40.0, noise=0.0):
 
 def clip(name, shown, packets="", permission="allowed", **signals):
     source = Source(source_id=name, name=name, file=REF, origin="test", ml_training=permission)
-    sound = np.zeros(48, np.uint8)
     return Clip(
         clip_id=name,
         source=source,
@@ -41,7 +40,7 @@ def clip(name, shown, packets="", permission="allowed", **signals):
         signals=SIGNALS.model_copy(update=signals),
         packet_hash=packets or name,
         frame_hashes=[],
-        signature=Signature(shown, sound).to_text(),
+        signature=Signature(shown).to_text(),
         key_frames=[],
     )
 

@@ -1,4 +1,4 @@
-"""Dedup: keep the best copy of each clip, by its packets, then by what it shows and how it sounds.
+"""Dedup: keep the best copy of each clip, by its packets, then by what it shows.
 
 A clip is compared with kept clips only, best first: a chain of look-alikes never swallows a clip that
 does not resemble the one that is kept.

@@ -180,7 +180,7 @@ def _shot(shot: _Shot, folder: Path, spec: Spec) -> ShotReport:
             ),
         ),
         frame_hashes=_hashes(luma, spec.hashed_frames),
-        signature=signature_of(frames, decoded.pts, decoded.seconds, shot.samples, spec.audio_rate).to_text(),
+        signature=signature_of(frames, decoded.pts, decoded.seconds).to_text(),
     )
 
 

@@ -94,7 +94,7 @@ class Clip(Record):
     signals: Signals
     packet_hash: str = Field(description="sha256 of the source's compressed packets, container left out")
     frame_hashes: list[str] = Field(description="perceptual hashes in time order, hexadecimal")
-    signature: str = Field(description="base64 of colour thumbnails and sound envelope, for near-duplicates")
+    signature: str = Field(description="base64 of colour thumbnails, for finding near-duplicates")
     key_frames: list[FileRef] = Field(description="JPEG files in time order")
     description: Description | None = None
     annotation: Annotation | None = None
