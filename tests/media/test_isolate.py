@@ -1,7 +1,9 @@
+import gc
 import os
 import signal
 import time
 
+import av
 import pytest
 
 from veo_core.errors import ItemError
@@ -48,3 +50,23 @@ def test_unexpected_error_is_raised_with_its_traceback_and_item():
 
 def test_no_items_give_no_results():
     assert run_isolated([], work, timeout_seconds=1) == []
+
+
+def collect_garbage(item: str) -> bytes:
+    gc.collect()
+    return item.encode()
+
+
+def test_decoder_left_to_the_collector_does_not_hang_the_child(square_file):
+    gc.disable()
+    try:
+        container = av.open(str(square_file))
+        container.streams.video[0].thread_type = "AUTO"
+        container.streams.video[0].codec_context.thread_count = 4
+        next(container.decode(video=0))
+        cycle = [container]
+        cycle.append(cycle)
+        del container, cycle
+        assert run_isolated(["a"], collect_garbage, timeout_seconds=20) == [b"a"]
+    finally:
+        gc.enable()

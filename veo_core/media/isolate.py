@@ -1,5 +1,6 @@
 """Work on untrusted files in a child process whose death or hang costs one item."""
 
+import gc
 import multiprocessing
 import os
 import traceback
@@ -85,6 +86,8 @@ def _receive(
 
 
 def _child(items: Sequence[T], work: Callable[[T], bytes], receiver: Connection, sender: Connection) -> None:
+    # A decoder that the parent left to the collector must not be torn down here: its threads are not.
+    gc.freeze()
     receiver.close()
     end_with_parent()
     try:
