@@ -47,7 +47,7 @@ def test_samples_when_the_validation_split_is_empty_then_the_error_says_so(store
 
 def test_decoded_clips_have_the_lengths_of_the_spec_and_the_tone_in_place(store, dataset):
     samples = read_samples(dataset, store)["train"]
-    arrays = decode_samples(samples, SPEC, workers=2)
+    arrays = decode_samples(samples, SPEC)
     assert arrays.video.shape == (6, 3, 9, 32, 32)
     assert arrays.audio.shape == (6, SPEC.samples) == (6, 16_000)
     onset = np.argmax(np.abs(arrays.audio) > 0.2, axis=1) / 16_000

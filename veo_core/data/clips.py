@@ -4,7 +4,6 @@ import io
 import json
 import tarfile
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,8 +83,10 @@ def _read_shard(data: bytes) -> list[Sample]:
     return samples
 
 
-def decode_samples(samples: list[Sample], spec: ClipSpec, workers: int) -> ClipArrays:
-    """Decode clips to the size, rate and length of `spec`. Threads: the codecs run outside the lock.
+def decode_samples(samples: list[Sample], spec: ClipSpec) -> ClipArrays:
+    """Decode clips to the size, rate and length of `spec`.
+
+    In one thread: such short clips are mostly Python's work, and threads only wait for its lock.
 
     Raises:
         ItemError: a file cannot be decoded.
@@ -93,22 +94,17 @@ def decode_samples(samples: list[Sample], spec: ClipSpec, workers: int) -> ClipA
     video = np.empty((len(samples), 3, spec.frames, spec.height, spec.width), np.uint8)
     audio = np.zeros((len(samples), spec.samples), np.float32)
 
-    def work(index: int) -> None:
-        path = Path(folder) / f"{index}.mp4"
-        path.write_bytes(samples[index].media)
-        size = (spec.height, spec.width)
-        decoded = decode(path, size=size, audio_rate=spec.audio_rate, mono=True)
-        path.unlink()
-        shown = decoded.frames[frames_at(decoded, spec.fps, spec.frames)]
-        video[index] = shown.transpose(3, 0, 1, 2)
-        if decoded.audio is not None:
-            sound = decoded.audio[0, : spec.samples]
-            audio[index, : len(sound)] = sound
-
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(max(1, workers)) as pool:
-        done = pool.map(work, range(len(samples)))
-        for _ in track(done, total=len(samples), label="decode", unit="clips"):
-            pass
+    size = (spec.height, spec.width)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip.mp4"
+        for index, sample in enumerate(track(samples, total=len(samples), label="decode", unit="clips")):
+            path.write_bytes(sample.media)
+            decoded = decode(path, size=size, audio_rate=spec.audio_rate, mono=True)
+            shown = decoded.frames[frames_at(decoded, spec.fps, spec.frames)]
+            video[index] = shown.transpose(3, 0, 1, 2)
+            if decoded.audio is not None:
+                sound = decoded.audio[0, : spec.samples]
+                audio[index, : len(sound)] = sound
     return ClipArrays(video, audio)
 
 

@@ -38,7 +38,7 @@ def run(*, dataset: Manifest, config: AudioVAETraining, context: Context) -> Man
     runtime = Runtime(config.runtime)
     analysis = LogMel(spec)
     mel = {
-        name: analysis(torch.from_numpy(decode_samples(samples, spec, context.workers).audio))
+        name: analysis(torch.from_numpy(decode_samples(samples, spec).audio))
         for name, samples in splits.items()
     }
 

@@ -56,7 +56,7 @@ def run(
     analysis = LogMel(spec)
 
     def encode(samples: list[Sample]) -> tuple[LatentClips, Tensor]:
-        arrays = decode_samples(samples, spec, context.workers)
+        arrays = decode_samples(samples, spec)
         full = torch.from_numpy(arrays.video)
         base = torch.from_numpy(shrink(arrays.video, spec.upscale))
         mel = analysis(torch.from_numpy(arrays.audio))

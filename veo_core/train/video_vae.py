@@ -37,10 +37,7 @@ def run(*, dataset: Manifest, config: VideoVAETraining, context: Context) -> Man
     spec = config.clip_spec
     splits = read_samples(dataset, context.store)
     runtime = Runtime(config.runtime)
-    full = {
-        name: torch.from_numpy(decode_samples(samples, spec, context.workers).video)
-        for name, samples in splits.items()
-    }
+    full = {name: torch.from_numpy(decode_samples(samples, spec).video) for name, samples in splits.items()}
     base = {name: torch.from_numpy(shrink(video.numpy(), spec.upscale)) for name, video in full.items()}
 
     torch.manual_seed(context.seed)
