@@ -5,6 +5,7 @@ is known upstream, and the test holds that it is still wrong, so that the list s
 """
 # ruff: noqa: UP045 - kfp reads Optional only
 
+import builtins
 import contextlib
 import io
 import logging
@@ -292,8 +293,12 @@ ROWS = [
 
 
 @pytest.fixture
-def kfp_local(tmp_path: Path) -> Iterator[None]:
-    """kfp.local for one test; it is global, and would run every later call of a pipeline."""
+def kfp_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """kfp.local for one test; it is global, and would run every later call of a pipeline.
+
+    Its loops, run in threads, also leave `print` replaced by one that indents.
+    """
+    monkeypatch.setattr(builtins, "print", builtins.print)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         local.init(
