@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from veo_core.commandline import Parser
 from veo_core.errors import UsageError
 from veo_core.fingerprint import module_fingerprint
 from veo_core.progress import track
@@ -81,23 +82,23 @@ class Context:
         parts: list[list[ResultT] | None] = [
             table_from_bytes(mark, result) if mark is not None else None for mark in marks
         ]
-        todo = [index for index, part in enumerate(parts) if part is None]
+        pending = [index for index, part in enumerate(parts) if part is None]
 
         def finish(index: int, rows: list[ResultT]) -> None:
             self.store.set_mark(names[index], table_to_bytes(rows, result))
             parts[index] = rows
 
         label = self.stage
-        if self.workers <= 1 or len(todo) <= 1:
-            for index in track(todo, total=len(todo), label=label, unit="shards"):
+        if self.workers <= 1 or len(pending) <= 1:
+            for index in track(pending, total=len(pending), label=label, unit="shards"):
                 finish(index, work(shards[index]))
         else:
             pool = concurrent.futures.ProcessPoolExecutor(self.workers, initializer=end_with_parent)
             with pool:
-                futures = {pool.submit(work, shards[index]): index for index in todo}
+                futures = {pool.submit(work, shards[index]): index for index in pending}
                 completed = concurrent.futures.as_completed(futures)
                 try:
-                    for future in track(completed, total=len(todo), label=label, unit="shards"):
+                    for future in track(completed, total=len(pending), label=label, unit="shards"):
                         finish(futures[future], future.result())
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
@@ -203,7 +204,7 @@ def interface_of(run: Callable[..., Manifest | Result]) -> Interface:
     return Interface(name, name.rsplit(".", 1)[-1], module.__doc__ or "", config, inputs)
 
 
-def stage_parser(interface: Interface) -> argparse.ArgumentParser:
+def stage_parser(interface: Interface) -> Parser:
     """The command line of a stage."""
     epilog = "configuration keys:\n" + "\n".join(
         f"  {name}: {info.description or ''} (default {info.get_default(call_default_factory=True)!r})"
@@ -211,7 +212,7 @@ def stage_parser(interface: Interface) -> argparse.ArgumentParser:
         else f"  {name}: {info.description or ''} (required)"
         for name, info in interface.config.model_fields.items()
     )
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"python -m {interface.module}",
         description=interface.description,
         epilog=epilog.replace("%", "%%"),

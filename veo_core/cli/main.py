@@ -1,26 +1,18 @@
 """The command `veo`: run the pipeline, look at runs, film the world, generate."""
 
-import argparse
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
 
 from veo_core.cli import generate, run, runs
+from veo_core.commandline import Parser
 from veo_core.errors import UsageError
 from veo_core.world import main as world
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (see `{self.prog} --help`)\n")
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line of `veo`."""
-    root = _Parser(prog="veo", description=__doc__)
+    root = Parser(prog="veo", description=__doc__)
     subcommands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
     run.add_parser(subcommands)
     runs.add_parsers(subcommands)

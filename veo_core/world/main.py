@@ -6,10 +6,11 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import cv2
 
+from veo_core.commandline import Parser
 from veo_core.errors import ItemError, UsageError
 from veo_core.world.faults import FaultRates
 
@@ -22,7 +23,7 @@ def add_parser(subcommands: Any) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command of `world` by itself; 0 done, 1 failed, 2 bad usage or input."""
-    parser = _Parser(prog="python -m veo_core.world.main", description=__doc__)
+    parser = Parser(prog="python -m veo_core.world.main", description=__doc__)
     _add_commands(parser)
     arguments = parser.parse_args(argv)
     try:
@@ -32,11 +33,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message} (see `{self.prog} --help`)\n")
 
 
 def _add_commands(parser: argparse.ArgumentParser) -> None:
