@@ -9,16 +9,14 @@ and `stage_main(run)` under `if __name__ == "__main__"`. The command line follow
 """
 
 import argparse
-import concurrent.futures
+import importlib
 import inspect
 import json
-import multiprocessing
 import os
 import sys
-import threading
 import traceback
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -26,10 +24,9 @@ from typing import Any, NoReturn, TypeVar
 from veo_core.commandline import Parser
 from veo_core.errors import UsageError
 from veo_core.fingerprint import module_fingerprint
-from veo_core.progress import track
 from veo_core.records.base import Record, canonical_json, read_yaml, sha256_bytes
 from veo_core.records.manifest import Manifest
-from veo_core.records.tables import table_from_bytes, table_to_bytes
+from veo_core.sharding import ExecutorName, ShardJob, ShardRows, run_jobs, shards_of, share_of
 from veo_core.storage import Store
 
 T = TypeVar("T")
@@ -54,6 +51,8 @@ class Context:
         seed: the seed of everything random in the stage.
         key: digest of the stage's code, configuration, seed and inputs; names its marks.
         workers: how many processes the stage may use.
+        executor: "pool" for processes of this machine, "ray" for Ray Data.
+        part: the part of the work to do, None for all of it.
     """
 
     stage: str
@@ -61,6 +60,8 @@ class Context:
     seed: int
     key: str
     workers: int
+    executor: ExecutorName = "pool"
+    part: "Part | None" = None
 
     def map_shards(
         self,
@@ -70,71 +71,84 @@ class Context:
         identity: Callable[[T], str],
         result: type[ResultT],
         shard_size: int = 32,
-    ) -> list[ResultT]:
-        """Apply `work` to shards of `items` in a pool of processes; finished shards survive a kill.
+    ) -> ShardRows[ResultT]:
+        """Apply `work` to shards of `items`; finished shards survive a kill.
 
         Items go to shards by the hash of their identity, so that shards do not depend on the order of
-        the input. `work` and its results must be picklable; results come in the order of the shards.
+        the input. `work` and its results must be picklable.
+
+        Raises:
+            PartFinished: the stage runs a part only, and this part's shards are done.
         """
-        shards = list(_shards(items, identity, shard_size))
-        names = [f"{self.stage}/{self.key}/{_shard_digest(shard, identity)}" for shard in shards]
-        marks = [self.store.get_mark(name) for name in names]
-        parts: list[list[ResultT] | None] = [
-            table_from_bytes(mark, result) if mark is not None else None for mark in marks
+        shards = list(shards_of(items, identity, shard_size))
+        marks = [f"{self.stage}/{self.key}/{_shard_digest(shard, identity)}" for shard in shards]
+        jobs = [
+            ShardJob(self.store, mark, shard, work, result)
+            for index, (mark, shard) in enumerate(zip(marks, shards, strict=True))
+            if self.part is None or self.part.has(index)
         ]
-        pending = [index for index, part in enumerate(parts) if part is None]
-
-        def finish(index: int, rows: list[ResultT]) -> None:
-            self.store.set_mark(names[index], table_to_bytes(rows, result))
-            parts[index] = rows
-
-        label = self.stage
-        if self.workers <= 1 or len(pending) <= 1:
-            for index in track(pending, total=len(pending), label=label, unit="shards"):
-                finish(index, work(shards[index]))
-        else:
-            pool = concurrent.futures.ProcessPoolExecutor(self.workers, initializer=end_with_parent)
-            with pool:
-                futures = {pool.submit(work, shards[index]): index for index in pending}
-                completed = concurrent.futures.as_completed(futures)
-                try:
-                    for future in track(completed, total=len(pending), label=label, unit="shards"):
-                        finish(futures[future], future.result())
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
-        return [row for part in parts for row in part or []]
+        pending = [job for job in jobs if self.store.get_mark(job.mark) is None]
+        run_jobs(pending, executor=self.executor, workers=self.workers, label=self.stage)
+        if self.part is not None:
+            raise PartFinished(len(jobs), "shards")
+        return ShardRows(self.store, marks, result)
 
 
-def _shards(items: Sequence[T], identity: Callable[[T], str], shard_size: int) -> Iterator[list[T]]:
-    count = max(1, -(-len(items) // shard_size))
-    buckets: list[list[T]] = [[] for _ in range(count)]
-    for item in items:
-        buckets[int(sha256_bytes(identity(item).encode())[:8], 16) % count].append(item)
-    for bucket in buckets:
-        if bucket:
-            yield sorted(bucket, key=identity)
+@dataclass(frozen=True)
+class Part:
+    """One of `count` equal parts of a stage's work, from 0 on."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Part":
+        """Read "3/16".
+
+        Raises:
+            UsageError: it is something else, or the index is not below the count.
+        """
+        index, _, count = text.partition("/")
+        if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+            raise UsageError(
+                f"--part {text}: give it as INDEX/COUNT with an index below the count, as in 3/16"
+            )
+        return cls(int(index), int(count))
+
+    def has(self, number: int) -> bool:
+        """Whether the `number`th shard of the work belongs to this part."""
+        return number % self.count == self.index
+
+    def has_item(self, identity: str) -> bool:
+        """Whether an item belongs to this part, by its hash."""
+        return share_of(identity, self.count) == self.index
+
+
+class PartFinished(Exception):  # noqa: N818 (no error: it ends a stage whose part of the work is done)
+    """What a stage raises when it was asked for one part of its work and that part is done.
+
+    Its marks are in the store; the stage's whole run finds them and publishes.
+    """
+
+    def __init__(self, done: int, unit: str) -> None:
+        super().__init__(f"{done} {unit} of this part are done")
 
 
 def _shard_digest(shard: Sequence[T], identity: Callable[[T], str]) -> str:
     return sha256_bytes("\n".join(identity(item) for item in shard).encode())
 
 
-def end_with_parent() -> None:
-    """Make this child process end when its parent does, even if SIGKILL ends that one."""
-
-    def wait_for_parent(parent: multiprocessing.process.BaseProcess) -> None:
-        parent.join()
-        os._exit(1)
-
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=wait_for_parent, args=(parent,), daemon=True).start()
-
-
 def default_workers() -> int:
     """`VEO_WORKERS`, or the number of CPUs that this process may use."""
     return int(os.environ.get("VEO_WORKERS") or len(os.sched_getaffinity(0)))
+
+
+def default_executor() -> ExecutorName:
+    """`VEO_EXECUTOR`, or the pool of processes."""
+    name = os.environ.get("VEO_EXECUTOR") or "pool"
+    if name not in typing.get_args(ExecutorName):
+        raise UsageError(f"VEO_EXECUTOR={name}: must be one of {', '.join(typing.get_args(ExecutorName))}")
+    return typing.cast(ExecutorName, name)
 
 
 def stage_main(run: Callable[..., Manifest | Result], argv: Sequence[str] | None = None) -> NoReturn:
@@ -153,8 +167,13 @@ def stage_main(run: Callable[..., Manifest | Result], argv: Sequence[str] | None
 
 
 def _run_stage(run: Callable[..., Manifest | Result], argv: Sequence[str] | None) -> None:
+    run = _importable(run)
     interface = interface_of(run)
-    arguments = stage_parser(interface).parse_args(argv)
+    parser = stage_parser(interface)
+    arguments = parser.parse_args(argv)
+    part = Part.parse(arguments.part) if arguments.part else None
+    if part is None and not arguments.manifest:
+        parser.error("the following arguments are required: --manifest")
     config = _parse_config(interface.config, arguments.config)
     manifests: dict[str, Manifest | None] = {}
     for name in interface.inputs:
@@ -173,8 +192,16 @@ def _run_stage(run: Callable[..., Manifest | Result], argv: Sequence[str] | None
         seed=arguments.seed,
         key=sha256_bytes(canonical_json(identity))[:32],
         workers=default_workers(),
+        executor=arguments.executor or default_executor(),
+        part=part,
     )
-    result = run(**manifests, config=config, context=context)
+    try:
+        result = run(**manifests, config=config, context=context)
+    except PartFinished as finished:
+        print(f"{context.stage} {arguments.part}: {finished}", file=sys.stderr)
+        if arguments.digest:
+            _write(arguments.digest, f"{context.key} {arguments.part}".encode())
+        return
     if isinstance(result, Manifest):
         result = Result(result)
     _publish(result, arguments)
@@ -204,6 +231,19 @@ def interface_of(run: Callable[..., Manifest | Result]) -> Interface:
     return Interface(name, name.rsplit(".", 1)[-1], module.__doc__ or "", config, inputs)
 
 
+def _importable(run: Callable[..., Manifest | Result]) -> Callable[..., Manifest | Result]:
+    """`run` of the module by its own name where `python -m` runs it as `__main__`, which no other machine
+    can load.
+    """
+    module = inspect.getmodule(run)
+    if module is None or module.__name__ != "__main__" or module.__spec__ is None:
+        return run
+    found: Callable[..., Manifest | Result] = getattr(
+        importlib.import_module(module.__spec__.name), run.__name__
+    )
+    return found
+
+
 def stage_parser(interface: Interface) -> Parser:
     """The command line of a stage."""
     epilog = "configuration keys:\n" + "\n".join(
@@ -226,7 +266,18 @@ def stage_parser(interface: Interface) -> Parser:
         parser.add_argument(f"--{flag}-digest", default="", metavar="SHA256", help="its expected digest")
     parser.add_argument("--config", default="{}", metavar="JSON", help="configuration: JSON text or a file")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
-    parser.add_argument("--manifest", required=True, metavar="PATH", help="where to write the manifest")
+    parser.add_argument("--manifest", metavar="PATH", help="where to write the manifest")
+    parser.add_argument(
+        "--part",
+        metavar="I/N",
+        default="",
+        help="do part I of N, from 0 on, and publish nothing: the whole run after it does",
+    )
+    parser.add_argument(
+        "--executor",
+        choices=typing.get_args(ExecutorName),
+        help="processes of this machine or Ray Data (default: VEO_EXECUTOR, else pool)",
+    )
     parser.add_argument("--digest", metavar="PATH", help="where to write the manifest's digest")
     parser.add_argument(
         "--output",

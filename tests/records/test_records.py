@@ -51,7 +51,6 @@ clips = st.builds(
     signals=signals,
     packet_hash=text,
     frame_hashes=st.lists(text, max_size=3),
-    signature=text,
     key_frames=st.lists(refs, max_size=3),
 )
 decisions = st.builds(

@@ -71,12 +71,14 @@ def run(*, config: CollectConfig, context: Context) -> Manifest:
     if bool(config.folder) == (config.world is not None):
         raise UsageError("collect: set either `folder` or `world` in its configuration")
     if config.world is not None:
-        items = context.map_shards(
-            range(config.world.clips),
-            partial(_film_shard, config=config, store=context.store),
-            identity=str,
-            result=Collected,
-            shard_size=16,
+        items = list(
+            context.map_shards(
+                range(config.world.clips),
+                partial(_film_shard, config=config, store=context.store),
+                identity=str,
+                result=Collected,
+                shard_size=16,
+            )
         )
     else:
         folder = Path(config.folder)

@@ -10,7 +10,7 @@ from veo_core.curate.decisions import Ledger, publish_clips, read_clips
 from veo_core.curate.similarity import Similarity
 from veo_core.progress import track
 from veo_core.records.base import Record
-from veo_core.records.clip import Clip
+from veo_core.records.clip import Clip, ClipSignature
 from veo_core.records.manifest import Manifest
 from veo_core.stage import Context, stage_main
 
@@ -31,8 +31,10 @@ def run(*, clips: Manifest, config: DedupConfig, context: Context) -> Manifest:
     """The best copy of each clip."""
     items = sorted(read_clips(clips, context.store), key=_quality, reverse=True)
     ledger = Ledger(context.stage)
+    rows = context.store.stream_table(clips.tables["signatures"], ClipSignature)
+    signatures = {row.clip_id: row.signature for row in rows}
     similarity = Similarity(
-        [clip.signature for clip in items],
+        [signatures[clip.clip_id] for clip in items],
         min_motion=config.min_motion,
         max_colour=config.max_colour,
         candidates=config.candidates,

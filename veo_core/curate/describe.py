@@ -56,7 +56,14 @@ def run(*, clips: Manifest, config: DescribeConfig, context: Context) -> Manifes
         )
         described.append(clip.model_copy(update={"description": description}))
         ledger.decide(clip, "kept", judge=description.judge, judge_version=description.judge_version)
-    return publish_clips(ledger, described, store=context.store, config=config, received=len(items))
+    return publish_clips(
+        ledger,
+        described,
+        store=context.store,
+        config=config,
+        received=len(items),
+        forward=clips.tables,
+    )
 
 
 if __name__ == "__main__":

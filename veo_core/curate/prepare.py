@@ -11,14 +11,14 @@ from pathlib import Path
 
 from pydantic import Field
 
-from veo_core.curate.decisions import Ledger, publish_clips
+from veo_core.curate.decisions import LedgerWriter
 from veo_core.curate.hash_list import HashList
 from veo_core.curate.produce import FileReport, ShotReport, Spec, produce
 from veo_core.errors import ItemError, UsageError
 from veo_core.media.isolate import run_isolated
 from veo_core.records.base import Record, canonical_json, sha256_bytes
-from veo_core.records.clip import Clip, Source
-from veo_core.records.ledger import Verdict
+from veo_core.records.clip import Clip, ClipSignature, Source
+from veo_core.records.ledger import Decision, Verdict
 from veo_core.records.manifest import Manifest
 from veo_core.stage import Context, stage_main
 from veo_core.storage import Store
@@ -48,6 +48,7 @@ class Prepared(Record):
     threshold: str = ""
     evidence: str = ""
     clip: Clip | None = None
+    signature: str = ""
 
 
 def run(*, sources: Manifest, config: PrepareConfig, context: Context) -> Manifest:
@@ -63,26 +64,33 @@ def run(*, sources: Manifest, config: PrepareConfig, context: Context) -> Manife
         result=Prepared,
         shard_size=16,
     )
-    ledger = Ledger(context.stage)
-    for result in results:
-        ledger.add(
-            result.item,
-            result.source.source_id,
-            result.verdict,
-            result.rule,
-            value=result.value,
-            threshold=result.threshold,
-            evidence=result.evidence,
-        )
+    store = context.store
+    with (
+        store.write_table(Decision) as ledger_table,
+        store.write_table(Clip) as clips,
+        store.write_table(ClipSignature) as signatures,
+    ):
+        ledger = LedgerWriter(ledger_table, context.stage)
+        for result in results.sorted_by("item"):
+            ledger.add(
+                result.item,
+                result.source.source_id,
+                result.verdict,
+                result.rule,
+                value=result.value,
+                threshold=result.threshold,
+                evidence=result.evidence,
+            )
+            if result.clip is not None:
+                clips.add(result.clip)
+                signatures.add(ClipSignature(clip_id=result.item, signature=result.signature))
     ledger.check_failed_share(config.max_failed_share, of=len(items))
-    clips = [result.clip for result in results if result.clip is not None]
-    return publish_clips(
-        ledger,
-        clips,
-        store=context.store,
-        config=config,
-        received=len(items),
-        added=len(results) - len(items),
+    return Manifest(
+        stage=context.stage,
+        config_digest=config.digest,
+        rows=clips.rows,
+        counts=ledger.counts(received=len(items), added=ledger_table.rows - len(items)),
+        tables={"clips": clips.ref, "signatures": signatures.ref, "ledger": ledger_table.ref},
     )
 
 
@@ -164,10 +172,9 @@ def _collected(source: Source, report: FileReport, shot: ShotReport, output: Pat
         signals=shot.signals,
         packet_hash=report.packet_hash,
         frame_hashes=shot.frame_hashes,
-        signature=shot.signature,
         key_frames=[store.put_file(output / name) for name in shot.key_frames],
     )
-    return Prepared(item=item, source=source, verdict="kept", clip=clip)
+    return Prepared(item=item, source=source, verdict="kept", clip=clip, signature=shot.signature)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from veo_core.errors import ItemError
-from veo_core.stage import end_with_parent
+from veo_core.sharding import end_with_parent
 
 T = TypeVar("T")
 

@@ -94,11 +94,28 @@ class Clip(Record):
     signals: Signals
     packet_hash: str = Field(description="sha256 of the source's compressed packets, container left out")
     frame_hashes: list[str] = Field(description="perceptual hashes in time order, hexadecimal")
-    signature: str = Field(description="base64 of colour thumbnails, for finding near-duplicates")
     key_frames: list[FileRef] = Field(description="JPEG files in time order")
     description: Description | None = None
     annotation: Annotation | None = None
     split: Literal["train", "validation", ""] = ""
+
+
+class ClipSignature(Record):
+    """What dedup compares, in a table of its own because it is larger than all the rest of a clip."""
+
+    clip_id: str
+    signature: str = Field(description="base64 of colour thumbnails (veo_core.media.signature)")
+
+
+class NearPair(Record):
+    """Two kept clips that look alike without being copies: they must not part into different splits.
+
+    Table `near_pairs`, from dedup, forwarded to package. `first` and `second` are clip ids, `first` < `second`.
+    """
+
+    first: str
+    second: str
+    score: float = Field(description="likeness, a cosine: 1 is a copy")
 
 
 class Pair(Record):

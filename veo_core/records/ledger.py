@@ -13,7 +13,9 @@ class Decision(Record):
     """What one stage decided on one item, and why.
 
     `value` and `threshold` are the measured figure and the limit of the rule, as text.
-    `evidence` is what a reviewer reads: an error text, a partner's id, a judge's reason.
+    `evidence` is what a reviewer reads: an error text, a judge's reason.
+    `partner` is the id of the other item that the decision rests on, as with duplicates.
+    `scores` are further measured figures by name, such as each likeness of two duplicates.
     """
 
     item: str = Field(description="clip id, or source id before a clip exists")
@@ -24,6 +26,8 @@ class Decision(Record):
     value: str = ""
     threshold: str = ""
     evidence: str = ""
+    partner: str = ""
+    scores: dict[str, float] = Field(default_factory=dict)
     judge: str = ""
     judge_version: str = ""
 

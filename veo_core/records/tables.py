@@ -2,8 +2,9 @@
 
 import io
 import types
-from collections.abc import Iterable, Sequence
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Generic, Literal, TypeVar, Union, get_args, get_origin
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +13,7 @@ from veo_core.records.base import Record
 
 RecordT = TypeVar("RecordT", bound=Record)
 
+_GROUP_ROWS = 256
 _SCALARS: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
@@ -39,18 +41,65 @@ def _arrow_type(annotation: Any) -> pa.DataType:
     raise TypeError(f"no Arrow type for {annotation!r}")
 
 
-def table_to_bytes(rows: Sequence[Record], record: type[Record]) -> bytes:
+class TableWriter(Generic[RecordT]):
+    """Writes rows to a Parquet file, a group at a time: memory does not grow with the number of rows.
+
+    Equal rows in equal order give equal bytes, however many calls brought them.
+
+    Args:
+        sink: a path, or a binary file to write to.
+        record: the type of the rows.
+    """
+
+    def __init__(self, sink: Path | BinaryIO, record: type[RecordT]) -> None:
+        self._schema = arrow_schema(record)
+        self._writer = pq.ParquetWriter(sink, self._schema, compression="zstd")
+        self._group: list[dict[str, Any]] = []
+        self.rows = 0
+
+    def add(self, row: RecordT) -> None:
+        self._group.append(row.model_dump(mode="json"))
+        self.rows += 1
+        if len(self._group) == _GROUP_ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        """Finish the file; an empty table is a file, too."""
+        if self._group:
+            self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        self._writer.write_table(pa.Table.from_pylist(self._group, schema=self._schema))
+        self._group.clear()
+
+
+def table_to_bytes(rows: Iterable[RecordT], record: type[RecordT]) -> bytes:
     """Rows as a Parquet file; equal rows give equal bytes."""
-    dumped = [row.model_dump(mode="json") for row in rows]
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(dumped, schema=arrow_schema(record)), sink, compression="zstd")
+    writer = TableWriter(sink, record)
+    for row in rows:
+        writer.add(row)
+    writer.close()
     return sink.getvalue()
 
 
 def table_from_bytes(data: bytes, record: type[RecordT]) -> list[RecordT]:
     """The rows of a Parquet file written by `table_to_bytes`."""
-    rows = pq.read_table(io.BytesIO(data)).to_pylist(maps_as_pydicts="strict")
-    return [record.model_validate(row) for row in rows]
+    return list(read_table(io.BytesIO(data), record))
+
+
+def read_table(source: Path | BinaryIO, record: type[RecordT]) -> Iterator[RecordT]:
+    """The rows of a Parquet file, read a group at a time."""
+    with pq.ParquetFile(source) as file:
+        for batch in file.iter_batches(batch_size=_GROUP_ROWS, use_threads=False):
+            yield from rows_of(batch, record)
+
+
+def rows_of(batch: pa.RecordBatch | pa.Table, record: type[RecordT]) -> Iterator[RecordT]:
+    """Rows of an Arrow batch or table as records."""
+    for row in batch.to_pylist(maps_as_pydicts="strict"):
+        yield record.model_validate(row)
 
 
 def sorted_by(rows: Iterable[RecordT], *fields: str) -> list[RecordT]:

@@ -109,11 +109,13 @@ def _ask_about_clips(
 ) -> list[SafetyVerdict]:
     store = context.store
     prompts = {clip.media.sha256: clip.prompt for clip in clips}
-    views = context.map_shards(
-        list({clip.media.sha256: clip.media for clip in clips}.values()),
-        partial(view_clips, root=store.root, frames=config.frames, side=config.frame_side),
-        identity=lambda ref: ref.sha256,
-        result=ClipView,
+    views = list(
+        context.map_shards(
+            list({clip.media.sha256: clip.media for clip in clips}.values()),
+            partial(view_clips, root=store.root, frames=config.frames, side=config.frame_side),
+            identity=lambda ref: ref.sha256,
+            result=ClipView,
+        )
     )
     shown = [view for view in views if not view.problem]
     outcomes = run_all(

@@ -9,7 +9,8 @@ import hashlib
 import os
 import tempfile
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,9 +19,15 @@ import fsspec
 from veo_core.errors import UsageError
 from veo_core.records.base import Record, sha256_bytes
 from veo_core.records.files import FileRef, TableRef
-from veo_core.records.tables import table_from_bytes, table_to_bytes
+from veo_core.records.tables import TableWriter, read_table
 
 RecordT = TypeVar("RecordT", bound=Record)
+
+
+class StoredTable(TableWriter[RecordT]):
+    """A table on its way into a store."""
+
+    ref: TableRef
 
 
 class Store:
@@ -66,10 +73,23 @@ class Store:
             self._upload(source, path)
         return FileRef(path=path, sha256=digest, bytes=size)
 
-    def put_table(self, rows: Sequence[Record], record: type[Record]) -> TableRef:
-        """Store records as a Parquet table."""
-        ref = self.put_bytes(table_to_bytes(rows, record), ".parquet")
-        return TableRef(path=ref.path, sha256=ref.sha256, bytes=ref.bytes, rows=len(rows))
+    def put_table(self, rows: Iterable[RecordT], record: type[RecordT]) -> TableRef:
+        """Store records as a Parquet table, without holding them in memory."""
+        with self.write_table(record) as table:
+            for row in rows:
+                table.add(row)
+        return table.ref
+
+    @contextmanager
+    def write_table(self, record: type[RecordT]) -> Iterator["StoredTable[RecordT]"]:
+        """A Parquet table to add rows to; its `ref` is set when the block ends without an error."""
+        with tempfile.TemporaryDirectory(prefix="veo-table-") as folder:
+            path = Path(folder) / "table.parquet"
+            table = StoredTable(path, record)
+            yield table
+            table.close()
+            ref = self.put_file(path)
+            table.ref = TableRef(path=ref.path, sha256=ref.sha256, bytes=ref.bytes, rows=table.rows)
 
     def get_bytes(self, ref: FileRef) -> bytes:
         """The bytes of an object, verified against its digest.
@@ -82,12 +102,28 @@ class Store:
         except FileNotFoundError:
             raise UsageError(f"store {self.root}: object {ref.path} is missing") from None
         if sha256_bytes(data) != ref.sha256:
-            raise UsageError(f"store {self.root}: object {ref.path} was altered: its sha256 does not match")
+            raise self._altered(ref)
         return data
 
+    def _altered(self, ref: FileRef) -> UsageError:
+        return UsageError(f"store {self.root}: object {ref.path} was altered: its sha256 does not match")
+
     def get_table(self, ref: FileRef, record: type[RecordT]) -> list[RecordT]:
-        """The rows of a stored table."""
-        return table_from_bytes(self.get_bytes(ref), record)
+        """The rows of a stored table, all in memory."""
+        return list(self.stream_table(ref, record))
+
+    def stream_table(self, ref: FileRef, record: type[RecordT]) -> Iterator[RecordT]:
+        """The rows of a stored table in bounded memory, after the whole of it is verified.
+
+        Raises:
+            UsageError: the object is missing or was altered.
+        """
+        with tempfile.TemporaryDirectory(prefix="veo-table-") as folder:
+            path = self.local_path(ref, Path(folder))
+            with path.open("rb") as stream:
+                if hashlib.file_digest(stream, "sha256").hexdigest() != ref.sha256:
+                    raise self._altered(ref)
+            yield from read_table(path, record)
 
     def local_path(self, ref: FileRef, folder: Path) -> Path:
         """A local file with the object's bytes: the object itself, or a download into `folder`."""

@@ -20,7 +20,7 @@ import numpy as np
 from veo_core.errors import UsageError
 from veo_core.media.encode import encode
 from veo_core.progress import track
-from veo_core.stage import end_with_parent
+from veo_core.sharding import end_with_parent
 from veo_core.world import flaws
 from veo_core.world.grammar import caption
 from veo_core.world.plan import Plan, flaw_generator, flip_axis, plan, scene_of, words_generator

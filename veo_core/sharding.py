@@ -1,0 +1,156 @@
+"""Work in shards, each of which survives a kill: in this machine's processes or on Ray."""
+
+import concurrent.futures
+import logging
+import multiprocessing
+import os
+import pickle
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from veo_core.errors import UsageError
+from veo_core.progress import track
+from veo_core.records.base import Record, sha256_bytes
+from veo_core.records.tables import arrow_schema, rows_of, table_from_bytes, table_to_bytes
+from veo_core.storage import Store
+
+T = TypeVar("T")
+ResultT = TypeVar("ResultT", bound=Record)
+
+ExecutorName = Literal["pool", "ray"]
+
+_SORTED_ROWS = 256
+
+
+@dataclass(frozen=True)
+class ShardJob(Generic[T, ResultT]):
+    """One shard of work. It holds names and digests of what is in the store, never the data."""
+
+    store: Store
+    mark: str
+    items: Sequence[T]
+    work: Callable[[Sequence[T]], list[ResultT]]
+    result: type[ResultT]
+
+    def __call__(self) -> str:
+        """Do the work and publish its rows as the shard's mark."""
+        self.store.set_mark(self.mark, table_to_bytes(self.work(self.items), self.result))
+        return self.mark
+
+
+class ShardRows(Generic[ResultT]):
+    """The rows of finished shards, read from their marks whenever they are iterated.
+
+    Args:
+        store: where the marks are.
+        marks: their names, in the order of the shards.
+        record: the type of the rows.
+    """
+
+    def __init__(self, store: Store, marks: Sequence[str], record: type[ResultT]) -> None:
+        self._store = store
+        self._marks = marks
+        self._record = record
+
+    def __iter__(self) -> Iterator[ResultT]:
+        for mark in self._marks:
+            yield from table_from_bytes(self._read(mark), self._record)
+
+    def sorted_by(self, field: str) -> Iterator[ResultT]:
+        """The rows in the order of a text field, held in memory as compact columns only."""
+        tables = [pq.read_table(pa.BufferReader(self._read(mark)), use_threads=False) for mark in self._marks]
+        whole = pa.concat_tables(tables) if tables else arrow_schema(self._record).empty_table()
+        order = whole.column(field).to_numpy().argsort(kind="stable")
+        del tables
+        for start in range(0, len(order), _SORTED_ROWS):
+            yield from rows_of(whole.take(order[start : start + _SORTED_ROWS]), self._record)
+
+    def _read(self, mark: str) -> bytes:
+        data = self._store.get_mark(mark)
+        if data is None:
+            raise UsageError(f"store {self._store.root}: mark {mark} is missing; run the stage again")
+        return data
+
+
+def shards_of(items: Sequence[T], identity: Callable[[T], str], shard_size: int) -> Iterator[list[T]]:
+    """Items by the hash of their identity, so that shards do not depend on the order of the input."""
+    count = max(1, -(-len(items) // shard_size))
+    buckets: list[list[T]] = [[] for _ in range(count)]
+    for item in items:
+        buckets[share_of(identity(item), count)].append(item)
+    for bucket in buckets:
+        if bucket:
+            yield sorted(bucket, key=identity)
+
+
+def share_of(identity: str, count: int) -> int:
+    """Which of `count` shards an item belongs to."""
+    return int(sha256_bytes(identity.encode())[:8], 16) % count
+
+
+def run_jobs(jobs: Sequence[ShardJob[Any, Any]], *, executor: ExecutorName, workers: int, label: str) -> None:
+    """Run shard jobs in a pool of processes, or with Ray Data."""
+    if executor == "ray":
+        done = _on_ray(jobs, workers)
+    elif workers <= 1 or len(jobs) <= 1:
+        done = (job() for job in jobs)
+    else:
+        done = _in_pool(jobs, workers)
+    for _ in track(done, total=len(jobs), label=label, unit="shards"):
+        pass
+
+
+def _in_pool(jobs: Sequence[ShardJob[Any, Any]], workers: int) -> Iterator[str]:
+    pool = concurrent.futures.ProcessPoolExecutor(workers, initializer=end_with_parent)
+    with pool:
+        futures = [pool.submit(job) for job in jobs]
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                yield future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _on_ray(jobs: Sequence[ShardJob[Any, Any]], workers: int) -> Iterator[str]:
+    """One row a shard, on the cluster at `RAY_ADDRESS` or on one that is started on this machine."""
+    if not jobs:
+        return
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise UsageError("executor ray: Ray is not installed; install the extra `ray`") from None
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(logging_level=logging.WARNING)
+    else:
+        ray.init(num_cpus=workers, include_dashboard=False, logging_level=logging.WARNING)
+    try:
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        rows = [{"job": pickle.dumps(job)} for job in jobs]
+        finished = ray.data.from_items(rows, override_num_blocks=len(rows)).map(_run_row)
+        for row in finished.iter_rows():
+            yield row["mark"]
+    finally:
+        ray.shutdown()
+
+
+def _run_row(row: dict[str, Any]) -> dict[str, Any]:
+    return {"mark": pickle.loads(row["job"])()}  # noqa: S301 (written by `_on_ray` of the same run)
+
+
+def end_with_parent() -> None:
+    """Make this child process end when its parent does, even if SIGKILL ends that one."""
+
+    def wait_for_parent(parent: multiprocessing.process.BaseProcess) -> None:
+        parent.join()
+        os._exit(1)
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=wait_for_parent, args=(parent,), daemon=True).start()
