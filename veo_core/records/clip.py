@@ -108,13 +108,16 @@ class ClipSignature(Record):
 
 
 class NearPair(Record):
-    """Two kept clips that look alike without being copies: they must not part into different splits.
+    """Two clips that look alike: what comes from their sources must not part into different splits.
 
-    Table `near_pairs`, from dedup, forwarded to package. `first` and `second` are clip ids, `first` < `second`.
+    Table `near_pairs`, from dedup, forwarded to package: kept clips in the grey band, and dropped copies with
+    the clip that was kept for them. `first` < `second` are clip ids.
     """
 
     first: str
     second: str
+    first_source: str = Field(description="source id of `first`")
+    second_source: str = Field(description="source id of `second`")
     score: float = Field(description="likeness, a cosine: 1 is a copy")
 
 
