@@ -8,6 +8,20 @@ from veo_core.records.base import Record
 from veo_core.records.files import FileRef
 
 Permission = Literal["allowed", "denied", "unknown"]
+Split = Literal["train", "validation"]
+
+
+class ContentCredentials(Record):
+    """A C2PA manifest that came inside a file; a transcode strips it, so what it said is kept here.
+
+    Source: https://c2pa.org/specifications/. Nothing here says that the signer is to be trusted.
+    """
+
+    sha256: str = Field(description="of the manifest store's bytes")
+    claim: str = Field(description="label of the active manifest")
+    generator: str = Field(default="", description="the software that made the claim")
+    issuer: str = Field(default="", description="organisation that the signing certificate names")
+    state: str = Field(default="", description="whether signature and hashes fit: Valid, Trusted or Invalid")
 
 
 class Source(Record):
@@ -16,15 +30,18 @@ class Source(Record):
     source_id: str = Field(description="sha256 of the name and the file's sha256, so that copies stay apart")
     name: str = Field(description="path relative to the footage folder, or the URL's path")
     file: FileRef
-    origin: str = Field(description="kind of source, such as 'folder'")
-    source_url: str = ""
+    origin: str = Field(description="kind of source: folder, bucket, list, pexels or world")
+    source_url: str = Field(default="", description="page that shows the footage, or its URL without a query")
     author: str = ""
+    author_url: str = ""
     licence_id: str = ""
     licence_url: str = ""
-    retrieved_at: str = Field(default="", description="ISO 8601, as the rights sidecar states it")
+    retrieved_at: str = Field(default="", description="ISO 8601, as stated, or when it was downloaded")
     ml_training: Permission = "unknown"
     evidence: str = ""
     caption: str = Field(default="", description="caption that came with the footage, if any")
+    transcript: str = Field(default="", description="what is spoken, where it came with the footage")
+    credentials: ContentCredentials | None = Field(default=None, description="C2PA manifest, if any")
 
 
 class MediaFacts(Record):
@@ -98,6 +115,8 @@ class Clip(Record):
     description: Description | None = None
     annotation: Annotation | None = None
     split: Literal["train", "validation", ""] = ""
+    bucket: str = Field(default="", description="name of the bucket that package put it in")
+    shard: str = Field(default="", description="name of the shard file that holds it")
 
 
 class ClipSignature(Record):
@@ -127,7 +146,8 @@ class Pair(Record):
     pair_id: str = Field(description="mode and clip id")
     mode: Literal["t2v", "i2v"]
     clip_id: str
-    split: Literal["train", "validation"]
+    split: Split
+    bucket: str
     caption: str
     first_frame: FileRef | None = Field(default=None, description="JPEG, only for image-to-video")
     media: FileRef = Field(description="MP4 with sound")
