@@ -1,0 +1,30 @@
+"""Figures of curation: `SEED=123 QUICK=1 python -m benchmarks.curate [SECTION ...]`; all by default."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.curate import accuracy
+from benchmarks.report import Row, publish, quick, seed
+
+DEFAULT_SEED = 9_140_263
+SECTIONS = {
+    "accuracy": accuracy.rows,
+}
+
+
+def main() -> None:
+    chosen = sys.argv[1:] or list(SECTIONS)
+    unknown = [name for name in chosen if name not in SECTIONS]
+    if unknown:
+        sys.exit(f"error: no section {unknown[0]!r}; known: {', '.join(SECTIONS)}")
+    used = seed(DEFAULT_SEED)
+    rows: list[Row] = []
+    for name in chosen:
+        with tempfile.TemporaryDirectory(prefix=f"veo-bench-{name}-") as folder:
+            rows += SECTIONS[name](used, quick(), Path(folder))
+    publish("curate", rows, used_seed=used)
+
+
+if __name__ == "__main__":
+    main()
