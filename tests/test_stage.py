@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from veo_core.errors import UsageError
 from veo_core.records.base import Record
 from veo_core.records.manifest import Manifest
 from veo_core.stage import Context, Result, stage_main
@@ -39,6 +40,8 @@ class Work:
         self.config = config
 
     def __call__(self, numbers: Sequence[int]) -> list[Square]:
+        if 99 in numbers:
+            raise UsageError("ninety-nine is too many")
         for number in numbers:
             if number == self.config.die_at:
                 if os.path.exists(self.config.log + ".alive"):
@@ -136,6 +139,38 @@ def test_stage_result_does_not_depend_on_the_number_of_workers(square: StageRunn
     (square.folder / "store").rename(square.folder / "old")
     assert square(config={"upto": 9}, workers=3).returncode == 0
     assert square.manifest.digest == alone
+
+
+def test_stage_result_is_the_same_on_ray(square: StageRunner) -> None:
+    assert square(config={"upto": 9}).returncode == 0
+    alone = square.manifest.digest
+    (square.folder / "store").rename(square.folder / "old")
+    process = square("--executor", "ray", config={"upto": 9}, workers=2)
+    assert process.returncode == 0, process.stderr
+    assert square.manifest.digest == alone
+
+
+def test_what_the_user_can_mend_is_one_line_on_ray_too(square: StageRunner) -> None:
+    process = square("--executor", "ray", config={"upto": 100}, workers=2)
+    assert process.returncode == 2
+    assert "error: ninety-nine is too many" in process.stderr.splitlines()
+
+
+def test_parts_of_a_stage_publish_nothing_and_leave_the_whole_run_nothing_to_do(
+    square: StageRunner, tmp_path: Path
+) -> None:
+    config = {"upto": 20, "log": str(tmp_path / "log")}
+    for part in ("0/2", "1/2"):
+        assert square("--part", part, "--digest", str(tmp_path / part), config=config).returncode == 0
+        assert (tmp_path / part).read_text().endswith(part)
+        assert not (square.folder / "out" / "manifest.json").exists()
+    assert square(config=config).returncode == 0
+    assert sorted(map(int, (tmp_path / "log").read_text().split())) == list(range(20))
+    assert square.manifest.rows == 20
+
+
+def test_a_part_that_is_none_is_one_line(square: StageRunner) -> None:
+    assert "INDEX/COUNT" in one_line(square("--part", "2/2"))
 
 
 def test_unknown_configuration_key_names_the_nearest_right_one(square: StageRunner) -> None:

@@ -130,18 +130,26 @@ def _on_ray(jobs: Sequence[ShardJob[Any, Any]], workers: int) -> Iterator[str]:
         ray.init(logging_level=logging.WARNING)
     else:
         ray.init(num_cpus=workers, include_dashboard=False, logging_level=logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
     try:
-        ray.data.DataContext.get_current().enable_progress_bars = False
         rows = [{"job": pickle.dumps(job)} for job in jobs]
         finished = ray.data.from_items(rows, override_num_blocks=len(rows)).map(_run_row)
         for row in finished.iter_rows():
+            if row["problem"]:
+                raise UsageError(row["problem"])
             yield row["mark"]
     finally:
         ray.shutdown()
 
 
 def _run_row(row: dict[str, Any]) -> dict[str, Any]:
-    return {"mark": pickle.loads(row["job"])()}  # noqa: S301 (written by `_on_ray` of the same run)
+    """Run a job; what the user can mend comes back as text, since Ray keeps no cause of an exception."""
+    job = pickle.loads(row["job"])  # noqa: S301 (written by `_on_ray` of the same run)
+    try:
+        return {"mark": job(), "problem": ""}
+    except UsageError as error:
+        return {"mark": job.mark, "problem": str(error)}
 
 
 def end_with_parent() -> None:
