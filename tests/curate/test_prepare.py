@@ -170,44 +170,6 @@ def test_another_specification_gives_another_clip_of_the_same_shot(prepared, sto
     assert (large.facts.width, large.facts.frames, large.facts.audio_rate) == (96, 13, 16_000)
 
 
-def listed(tmp_path, *hashes):
-    path = tmp_path / "hashes.txt"
-    path.write_text("# content that must go no further\n" + "\n".join(hashes) + "\n")
-    return {"hash_list": str(path), "hash_list_sha256": sha256_bytes(path.read_bytes())}
-
-
-def test_listed_file_is_dropped_before_it_is_opened(prepared, tmp_path):
-    content = b"would fail if it were opened"
-    config = PREPARE.model_copy(update=listed(tmp_path, sha256_bytes(content)))
-    _, _, (decision,) = prepared(("a.mp4", content), config=config)
-    assert (decision.verdict, decision.rule) == ("dropped", "hash_list")
-
-
-def test_listed_picture_is_dropped_and_leaves_nothing_in_the_store(prepared, store, tmp_path):
-    frames, audio = scene()
-    _, (clip,), _ = prepared(("a.mp4", frames, audio))
-    near = f"{int(clip.frame_hashes[2], 16) ^ 0b111:016x}"
-    before = set((tmp_path / "store" / "objects").rglob("*.jpg"))
-    other, sound = scene(level=41)
-    config = PREPARE.model_copy(update=listed(tmp_path, near))
-    _, clips, (decision,) = prepared(("b.mp4", other, sound), config=config)
-    assert clips == []
-    assert decision.rule == "hash_list"
-    assert set((tmp_path / "store" / "objects").rglob("*.jpg")) == before
-
-
-def test_changed_hash_list_must_change_the_configuration(prepared, tmp_path):
-    config = PREPARE.model_copy(update=listed(tmp_path, "0" * 64) | {"hash_list_sha256": "old"})
-    with pytest.raises(UsageError, match="set hash_list_sha256"):
-        prepared(("a.mp4", b""), config=config)
-
-
-def test_hash_list_with_another_line_is_a_usage_error(prepared, tmp_path):
-    config = PREPARE.model_copy(update=listed(tmp_path, "0" * 64, "picture.jpg"))
-    with pytest.raises(UsageError, match="line 3"):
-        prepared(("a.mp4", b""), config=config)
-
-
 def test_preparing_does_not_hang_after_opencv_has_worked_in_threads(prepared):
     frames, audio = scene()
     with ThreadPoolExecutor(4) as pool:

@@ -1,65 +1,222 @@
-"""The operator's list of content that must go no further.
+"""The operator's lists of content that must go no further, matched before anything is stored or sent.
 
-A text file with one hash a line: 64 hexadecimal digits are the sha256 of a file, 16 are the perceptual
-hash of a picture (`veo_core.media.hashes`). Lines that start with `#` are comments.
+No list comes with this project. Files are matched by digest, pictures by perceptual hash within a distance.
 """
 
-import re
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from veo_core.errors import UsageError
-from veo_core.media.hashes import hamming
-from veo_core.records.base import sha256_bytes
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
 
-_FILE, _PICTURE = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{16}")
+from veo_core.curate.hash_list_file import BYTES, HashType, read_hashes
+from veo_core.errors import UsageError
+from veo_core.media.hashes import hash_hex, phash
+from veo_core.media.pdq import pdq, pdq_hex
+from veo_core.media.signals import find_bars, luma_of
+from veo_core.records.base import Record, sha256_bytes
+
+_SIDE = 128  # pixels of the short side at which pictures are hashed
+_BLOCK = 1 << 14  # listed hashes that are compared at a time: what stays in a processor's cache
+
+Words = npt.NDArray[np.uint64]
+
+
+_DISTANCES: tuple[HashType, ...] = ("phash", "pdq")
+
+
+class HashListFile(Record):
+    """One list; its formats are those of `veo_core.curate.hash_list_file`."""
+
+    path: str = Field(description="the list's file")
+    sha256: str = Field(description="its digest: a changed list must make the stage run anew")
+    name: str = Field(default="", description="what the ledger calls it; the file's name where empty")
+    type: HashType | None = Field(default=None, description="type of hashes in plain text; None: by length")
+
+
+class HashListConfig(Record):
+    """The lists, and how near a picture must be."""
+
+    files: tuple[HashListFile, ...] = Field(default=(), description="the operator's lists")
+    phash_distance: int = Field(default=8, ge=0, le=64, description="bits of 64 that may differ")
+    pdq_distance: int = Field(default=31, ge=0, le=256, description="bits of 256 that may differ")
+    pdq_min_quality: int = Field(
+        default=50, ge=0, le=100, description="flatter pictures are not matched by PDQ"
+    )
+    skip_types: tuple[str, ...] = Field(default=(), description="types of hashes to pass over")
+
+
+class PictureHash(Record):
+    """The hashes of one picture, hexadecimal; those of PDQ include its mirror images'."""
+
+    phash: str
+    pdq: list[str]
+    quality: int = Field(description="PDQ's quality, 0 to 100")
 
 
 @dataclass(frozen=True)
-class HashList:
-    """Hashes of files, and of pictures within `distance` bits."""
+class Match:
+    """What was found on which list."""
 
-    files: frozenset[str]
-    pictures: tuple[int, ...]
-    distance: int
+    list_name: str
+    type: HashType
+    distance: int = 0
 
-    @classmethod
-    def load(cls, path: str, digest: str, distance: int) -> "HashList":
-        """Read a list; without a path it is empty.
+    def __str__(self) -> str:
+        bits = f", {self.distance} of {8 * BYTES[self.type]} bits away" if self.type in _DISTANCES else ""
+        return f"on the operator's hash list {self.list_name!r} ({self.type}{bits})"
 
-        Args:
-            path: the list's file.
-            digest: its sha256: a changed list must change the configuration, so that the stage runs anew.
-            distance: bits in which a picture's hash may differ from a listed one.
 
-        Raises:
-            UsageError: the file is missing, holds something else, or has another digest.
-        """
-        if not path:
-            return cls(frozenset(), (), distance)
-        try:
-            data = Path(path).read_bytes()
-        except OSError as error:
-            raise UsageError(f"hash list {path}: {error.strerror}") from None
-        if sha256_bytes(data) != digest:
-            raise UsageError(f"hash list {path}: set hash_list_sha256 to its digest, {sha256_bytes(data)}")
-        files, pictures = set(), []
-        for number, line in enumerate(data.decode(errors="replace").lower().splitlines(), 1):
-            entry = line.strip()
-            if _FILE.fullmatch(entry):
-                files.add(entry)
-            elif _PICTURE.fullmatch(entry):
-                pictures.append(int(entry, 16))
-            elif entry and not entry.startswith("#"):
-                raise UsageError(f"hash list {path}, line {number}: neither 64 nor 16 hexadecimal digits")
-        return cls(frozenset(files), tuple(pictures), distance)
+def picture_hashes(frames: npt.NDArray[np.uint8], pts: npt.NDArray[np.float64]) -> list[PictureHash]:
+    """Hashes of a file's pictures, one a second: what `HashLists.match_pictures` compares.
 
-    def lists_file(self, sha256: str) -> bool:
-        return sha256 in self.files
+    Black bars hide a listed picture from its hash, so that one with bars is hashed without them as well.
 
-    def lists_any_picture(self, hashes: Sequence[str]) -> bool:
-        """Whether one of the perceptual hashes (hexadecimal) is near a listed one."""
-        return any(
-            hamming(int(text, 16), listed) <= self.distance for text in hashes for listed in self.pictures
-        )
+    Args:
+        frames: RGB, uint8 [t, h, w, 3].
+        pts: seconds of each frame, [t].
+    """
+    seconds = np.floor(pts - pts[0])
+    luma = luma_of(_reduced(frames[np.flatnonzero(np.diff(seconds, prepend=-1.0))]))
+    top, bottom, left, right = find_bars(luma)
+    pictures = list(luma)
+    if top or bottom or left or right:
+        pictures += list(luma[:, top : luma.shape[1] - bottom, left : luma.shape[2] - right])
+    return [_hashed(picture) for picture in pictures]
+
+
+def _hashed(luma: npt.NDArray[np.uint8]) -> PictureHash:
+    turned = pdq(luma)
+    return PictureHash(
+        phash=hash_hex(phash(luma)), pdq=[pdq_hex(value) for value in turned.values], quality=turned.quality
+    )
+
+
+def _reduced(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    height, width = frames.shape[1:3]
+    scale = _SIDE / min(height, width)
+    if scale >= 1:
+        return frames
+    size = (round(width * scale), round(height * scale))
+    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames])
+
+
+class HashLists:
+    """Lists in memory: 8 to 32 bytes a hash.
+
+    Args:
+        config: which lists.
+
+    Raises:
+        UsageError: a list is missing, holds something else than hashes, or has another digest.
+    """
+
+    def __init__(self, config: HashListConfig) -> None:
+        self.config = config
+        self._tables: dict[HashType, list[tuple[str, Words]]] = {kind: [] for kind in BYTES}
+        for file in config.files:
+            for kind, hashes in _read(file, config.skip_types).items():
+                table = np.frombuffer(hashes, ">u8").astype(np.uint64).reshape(-1, BYTES[kind] // 8)
+                self._tables[kind].append((file.name or Path(file.path).name, np.ascontiguousarray(table.T)))
+
+    @property
+    def hold_pictures(self) -> bool:
+        """Whether there is any hash of a picture to compare with."""
+        return any(self._tables[kind] for kind in _DISTANCES)
+
+    def match_digest(self, sha256: str) -> Match | None:
+        """Whether a file with this sha256 is listed."""
+        return self._match_exactly("sha256", sha256)
+
+    def match_file(self, path: Path) -> Match | None:
+        """Whether a file is listed by another digest than its sha256; it is read only if one is asked for."""
+        if not self._tables["md5"]:
+            return None
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        return self._match_exactly("md5", digest)
+
+    def match_pictures(self, pictures: Sequence[PictureHash]) -> Match | None:
+        """The nearest listed picture to any of `pictures`, if it is near enough."""
+        limits: dict[HashType, int] = {"phash": self.config.phash_distance, "pdq": self.config.pdq_distance}
+        queries: dict[HashType, list[str]] = {
+            "phash": [picture.phash for picture in pictures],
+            "pdq": [
+                value
+                for picture in pictures
+                if picture.quality >= self.config.pdq_min_quality
+                for value in picture.pdq
+            ],
+        }
+        matches = [
+            Match(name, kind, distance)
+            for kind, limit in limits.items()
+            for name, table in self._tables[kind]
+            if (distance := nearest(table, _words(queries[kind], kind), limit)) is not None
+        ]
+        return min(matches, key=lambda match: match.distance / BYTES[match.type], default=None)
+
+    def _match_exactly(self, kind: HashType, digest: str) -> Match | None:
+        words = _words([digest], kind)[0]
+        for name, table in self._tables[kind]:
+            # Tables are in order of value, so that equal first words lie together.
+            begin, end = (int(np.searchsorted(table[0], words[0], side)) for side in ("left", "right"))
+            if (table[:, begin:end] == words[:, None]).all(axis=0).any():
+                return Match(name, kind)
+        return None
+
+
+@lru_cache(maxsize=1)
+def hash_lists(config: HashListConfig) -> HashLists:
+    """`HashLists` read once in a process; processes forked from it share them."""
+    return HashLists(config)
+
+
+def nearest(table: Words, queries: Words, limit: int) -> int | None:
+    """The least number of bits between a listed hash and a query, None where all are above `limit`.
+
+    Args:
+        table: listed hashes, uint64 [w, n]: one row for each of a hash's w words.
+        queries: uint64 [q, w].
+        limit: largest distance that counts.
+    """
+    best: int | None = None
+    for begin in range(0, table.shape[1], _BLOCK):
+        block = table[:, begin : begin + _BLOCK]
+        for query in queries:
+            # Two words of four rule nearly every unrelated hash out.
+            near = np.flatnonzero(_distances(block[:2], query[:2]) <= limit)
+            if near.size:
+                least = int(_distances(block[:, near], query).min())
+                if least <= limit:
+                    best, limit = least, least
+    return best
+
+
+def _distances(table: Words, query: Words) -> npt.NDArray[np.uint16]:
+    total: npt.NDArray[np.uint16] = np.bitwise_count(table[0] ^ query[0]).astype(np.uint16)
+    for words, word in zip(table[1:], query[1:], strict=True):
+        total += np.bitwise_count(words ^ word)
+    return total
+
+
+def _words(values: Sequence[str], kind: HashType) -> Words:
+    data = bytes.fromhex("".join(values))
+    return np.frombuffer(data, ">u8").astype(np.uint64).reshape(-1, BYTES[kind] // 8)
+
+
+def _read(file: HashListFile, skipped: Sequence[str]) -> dict[HashType, bytes]:
+    where = f"hash list {file.path}"
+    try:
+        data = Path(file.path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{where}: {error.strerror}") from None
+    if sha256_bytes(data) != file.sha256:
+        raise UsageError(f"{where}: set its sha256 to {sha256_bytes(data)}, after a look at what changed")
+    names = frozenset(name.lower() for name in skipped)
+    return read_hashes(data, bare=file.type, skipped=names, where=where)

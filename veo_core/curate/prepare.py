@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import Field
 
 from veo_core.curate.decisions import LedgerWriter
-from veo_core.curate.hash_list import HashList
+from veo_core.curate.hash_list import HashListConfig, hash_lists
 from veo_core.curate.produce import FileReport, ShotReport, Spec, produce
 from veo_core.errors import ItemError, UsageError
 from veo_core.media.isolate import run_isolated
@@ -29,9 +29,9 @@ class PrepareConfig(Record):
 
     spec: Spec = Field(default_factory=Spec, description="the training specification and its measurements")
     item_timeout_seconds: float = Field(default=120.0, gt=0, description="time that one file may take")
-    hash_list: str = Field(default="", description="the operator's list of hashes (curate/hash_list.py)")
-    hash_list_sha256: str = Field(default="", description="sha256 of that list")
-    hash_distance: int = Field(default=8, ge=0, le=64, description="bits by which listed pictures may differ")
+    hash_lists: HashListConfig = Field(
+        default_factory=HashListConfig, description="the operator's lists of hashes (curate/hash_list.py)"
+    )
     max_failed_share: float = Field(
         default=0.3, ge=0, le=1, description="largest share of items that may fail"
     )
@@ -56,10 +56,10 @@ def run(*, sources: Manifest, config: PrepareConfig, context: Context) -> Manife
     items = context.store.get_table(sources.tables["sources"], Source)
     if not items:
         raise UsageError("prepare: there is no source to prepare")
-    listed = HashList.load(config.hash_list, config.hash_list_sha256, config.hash_distance)
+    hash_lists(config.hash_lists)  # read before any worker starts: wrong lists end the stage at once
     results = context.map_shards(
         items,
-        partial(_prepare_shard, store=context.store, config=config, listed=listed),
+        partial(_prepare_shard, store=context.store, config=config),
         identity=lambda source: source.source_id,
         result=Prepared,
         shard_size=16,
@@ -99,45 +99,56 @@ def clip_id(source_id: str, shot: int) -> str:
     return sha256_bytes(f"{source_id}/{shot}".encode())
 
 
-def _prepare_shard(
-    shard: Sequence[Source], *, store: Store, config: PrepareConfig, listed: HashList
-) -> list[Prepared]:
-    results = [
-        _blocked(source.source_id, source) for source in shard if listed.lists_file(source.file.sha256)
-    ]
-    shard = [source for source in shard if not listed.lists_file(source.file.sha256)]
+def _prepare_shard(shard: Sequence[Source], *, store: Store, config: PrepareConfig) -> list[Prepared]:
+    lists = hash_lists(config.hash_lists)
+    results = []
     with tempfile.TemporaryDirectory(prefix="veo-prepare-") as name:
         folder = Path(name)
-        jobs = []
+        sources, jobs = [], []
         for number, source in enumerate(shard):
+            match = lists.match_digest(source.file.sha256)
+            path = None if match else store.local_path(source.file, folder)
+            match = match or (lists.match_file(path) if path else None)
+            if path is None or match is not None:
+                results.append(_blocked(source, str(match)))
+                continue
             output = folder / str(number)
             output.mkdir()
-            jobs.append((store.local_path(source.file, folder), output))
-        outcomes = run_isolated(
-            jobs, partial(_work, spec=config.spec), timeout_seconds=config.item_timeout_seconds
-        )
-        for source, (_, output), outcome in zip(shard, jobs, outcomes, strict=True):
+            sources.append(source)
+            jobs.append((path, output))
+        work = partial(_work, spec=config.spec, hash_pictures=lists.hold_pictures)
+        outcomes = run_isolated(jobs, work, timeout_seconds=config.item_timeout_seconds)
+        for source, (_, output), outcome in zip(sources, jobs, outcomes, strict=True):
             if isinstance(outcome, ItemError):
                 results.append(_refused(source, outcome))
+                continue
+            report = FileReport.model_validate(json.loads(outcome))
+            match = lists.match_pictures(report.pictures)
+            if match is not None:
+                results.append(_blocked(source, str(match)))
             else:
-                report = FileReport.model_validate(json.loads(outcome))
-                for shot in report.shots:
-                    if listed.lists_any_picture(shot.frame_hashes):
-                        results.append(_blocked(clip_id(source.source_id, shot.shot), source))
-                    else:
-                        results.append(_collected(source, report, shot, output, store))
+                results += [_collected(source, report, shot, output, store) for shot in report.shots]
         return results
 
 
-def _work(job: tuple[Path, Path], spec: Spec) -> bytes:
+def _work(job: tuple[Path, Path], spec: Spec, hash_pictures: bool) -> bytes:
     path, output = job
-    return canonical_json(produce(path, output, spec).model_dump(mode="json"))
+    report = produce(path, output, spec, hash_pictures=hash_pictures)
+    return canonical_json(report.model_dump(mode="json"))
 
 
-def _blocked(item: str, source: Source) -> Prepared:
-    """On the operator's list: nothing of it is stored, shown or sent."""
+def _blocked(source: Source, match: str) -> Prepared:
+    """A file on the operator's list: nothing of any of its shots is stored, shown or sent, and no more than
+    its id and digest goes on record.
+    """
     return Prepared(
-        item=item, source=source, verdict="dropped", rule="hash_list", evidence="on the operator's hash list"
+        item=source.source_id,
+        source=Source(source_id=source.source_id, name="", file=source.file, origin=source.origin),
+        verdict="dropped",
+        rule="hash_list",
+        value=source.file.sha256,
+        evidence=f"{match}; the collected file is still at {source.file.path} of the store: report it where "
+        f"you must, then remove it with `veo forget {source.source_id}`",
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from veo_core.curate.hash_list import PictureHash, picture_hashes
 from veo_core.errors import ItemError
 from veo_core.media.decode import Decoded, Limits, decode, frames_at
 from veo_core.media.encode import encode
@@ -72,10 +73,13 @@ class FileReport(Record):
 
     packet_hash: str
     shots: list[ShotReport]
+    pictures: list[PictureHash] = Field(default_factory=list, description="to match with hash lists")
 
 
-def produce(path: Path, folder: Path, spec: Spec) -> FileReport:
+def produce(path: Path, folder: Path, spec: Spec, *, hash_pictures: bool = False) -> FileReport:
     """Decode a file once; write an MP4 and JPEG key frames for each shot that is long enough.
+
+    With `hash_pictures` the report holds hashes of its pictures to match with hash lists.
 
     Raises:
         ItemError: the file cannot be decoded, exceeds a limit, or an output does not verify.
@@ -98,7 +102,8 @@ def produce(path: Path, folder: Path, spec: Spec) -> FileReport:
         _shot(_Shot.cut(decoded, index, begin, end), folder, spec)
         for index, (begin, end) in enumerate(pairwise(first))
     ]
-    return FileReport(packet_hash=decoded.packet_hash, shots=shots)
+    pictures = picture_hashes(decoded.frames, decoded.pts) if hash_pictures else []
+    return FileReport(packet_hash=decoded.packet_hash, shots=shots, pictures=pictures)
 
 
 class _Shot:
