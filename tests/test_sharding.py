@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from veo_core.errors import UsageError
 from veo_core.records.base import Record
-from veo_core.sharding import share_of, shards_of
+from veo_core.sharding import shards_of, share_of
 from veo_core.stage import Context, Part, PartFinished
 from veo_core.storage import Store
 
