@@ -7,6 +7,7 @@ from scripted import Verdict, completion
 from veo_core.errors import UsageError
 from veo_core.judges.client import Judge, JudgeConfig
 from veo_core.judges.errors import JudgeRefusalError, JudgeUnavailableError, JudgeUnparsableError
+from veo_core.judges.evidence import Evidence
 
 GOOD = {"unsafe": True, "reason": "a sign", "scores": [1, 2]}
 QUICK = {"retry-after-ms": "1"}
@@ -16,7 +17,8 @@ def ask(config=None, **evidence):
     async def once():
         judge = Judge(config or JudgeConfig())
         try:
-            return await judge.ask("Is it unsafe?", answer=Verdict, **evidence)
+            encoded = judge.encode("Is it unsafe?", Evidence(**evidence), answer=Verdict)
+            return await judge.ask(encoded, answer=Verdict)
         finally:
             await judge.close()
 
@@ -32,7 +34,7 @@ def test_answer_is_typed_and_names_the_served_model(serve):
 
 def test_request_carries_pictures_sound_and_a_strict_schema(serve):
     server = serve(lambda body: (200, {}, completion(GOOD)))
-    ask(JudgeConfig(model="m"), images=[b"one", b"two"], audio=b"wav")
+    ask(JudgeConfig(model="m"), images=(b"one", b"two"), audio=b"wav")
     (body,) = server.requests
     assert (body["model"], body["temperature"]) == ("m", 0.0)
     text, one, two, sound = body["messages"][0]["content"]

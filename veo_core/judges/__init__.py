@@ -1,1 +1,1 @@
-"""Clients of vision-language servers that speak the OpenAI protocol."""
+"""Clients of vision-language models: any OpenAI-compatible server, and Gemini."""

@@ -1,173 +1,179 @@
-"""One question to a vision-language model behind an OpenAI-compatible server, with a typed answer."""
+"""One question to a vision-language model, with a typed answer: patience, and a choice of servers."""
 
-import base64
-import ipaddress
-import os
-from collections.abc import Sequence
+import asyncio
+import math
+import random
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
-from urllib.parse import urlsplit
 
-import openai
-from openai.types.chat import ChatCompletion
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from veo_core.errors import UsageError
+from veo_core.judges.backend import Backend, Reply, Request, TryError
+from veo_core.judges.config import JudgeConfig as JudgeConfig
+from veo_core.judges.endpoints import Address, Endpoint, Pool, addresses
 from veo_core.judges.errors import (
     JudgeError,
     JudgeRefusalError,
     JudgeUnavailableError,
     JudgeUnparsableError,
 )
+from veo_core.judges.evidence import Evidence
 from veo_core.judges.schema import strict_schema
+from veo_core.judges.spending import Spending
+from veo_core.judges.usage import Usage
 from veo_core.records.base import Record
 
 AnswerT = TypeVar("AnswerT", bound=Record)
 
-
-class JudgeConfig(Record):
-    """Which model answers, and how patiently it is asked."""
-
-    model: str = Field(default="world-detector-1", description="model name as the server knows it")
-    max_in_flight: int = Field(default=32, ge=1, description="requests under way at one time")
-    max_attempts: int = Field(default=6, ge=1, description="tries of one request on 429, 5xx and timeouts")
-    max_parse_attempts: int = Field(default=3, ge=1, description="requests until an answer fits the schema")
-    timeout_seconds: float = Field(default=60.0, gt=0, description="time that one try may take")
-    temperature: float = Field(default=0.0, ge=0, description="sampling temperature")
-    max_tokens: int = Field(default=512, ge=1, description="longest answer")
+_FIRST_WAIT = 0.5  # seconds
 
 
 @dataclass(frozen=True)
 class Answered(Generic[AnswerT]):
-    """An answer, and the version of the model that the server says gave it."""
+    """An answer, and the version of the model that the server says gave it.
+
+    Attributes:
+        usage: what the answer took.
+        spent: what all tries took together, unparsable answers among them.
+    """
 
     answer: AnswerT
     version: str
+    usage: Usage = Usage()  # noqa: RUF009 (immutable)
+    spent: Usage = Usage()  # noqa: RUF009
 
 
 class Judge:
-    """A client of the server at `OPENAI_BASE_URL`, with the key in `OPENAI_API_KEY`.
+    """A client of the servers that the configuration or the environment names.
 
-    Retries with exponential backoff and `Retry-After` are those of the official client.
+    A try that gets no answer is followed by others, up to `max_attempts`: at another server at once, at
+    the same one after what `Retry-After` asks for, else after a wait that doubles and is spread at random.
 
     Raises:
-        UsageError: neither variable is set, or a server that is not on this machine has no key.
+        UsageError: see `addresses`.
     """
 
-    def __init__(self, config: JudgeConfig) -> None:
+    def __init__(self, config: JudgeConfig, spending: Spending | None = None) -> None:
         self.config = config
-        self._client = openai.AsyncOpenAI(
-            api_key=_api_key(), max_retries=config.max_attempts - 1, timeout=config.timeout_seconds
+        self._spending = spending or Spending(config.budget)
+        self._pool = Pool(
+            [Endpoint(address.name, _backend(address, config)) for address in addresses(config)],
+            config.cool_down_seconds,
         )
 
     async def close(self) -> None:
-        await self._client.close()
+        for endpoint in self._pool.endpoints:
+            await endpoint.backend.close()
 
-    async def ask(
-        self,
-        prompt: str,
-        *,
-        answer: type[AnswerT],
-        images: Sequence[bytes] = (),
-        audio: bytes | None = None,
-    ) -> Answered[AnswerT]:
-        """Ask about JPEG pictures in time order and a WAV sound.
+    @property
+    def served(self) -> dict[str, int]:
+        """How many answers each server gave."""
+        return self._pool.served
+
+    def encode(self, prompt: str, evidence: Evidence, *, answer: type[Record]) -> Any:
+        """A request about evidence, ready to be sent. Takes a while, so batches call it in a thread."""
+        request = Request(prompt, evidence, answer.__name__, strict_schema(answer))
+        return self._pool.endpoints[0].backend.encode(request)
+
+    async def ask(self, encoded: Any, *, answer: type[AnswerT]) -> Answered[AnswerT]:
+        """Send an encoded request until there is an answer.
 
         Raises:
-            JudgeError: refused, unparsable or unavailable after every attempt.
-            UsageError: the server rejects the key, or does not know the model.
+            JudgeError: refused, unparsable, or unavailable after every attempt; or the budget is spent.
+            UsageError: a server rejects the key, or does not know the model.
         """
-        request = _request(self.config, prompt, answer, images, audio)
+        spent = Usage()
         problem = ""
         for _ in range(self.config.max_parse_attempts):
             try:
-                # The body is plain JSON already: the typed method would walk through all of it again.
-                completion = await self._client.post(
-                    "/chat/completions", body=request, cast_to=ChatCompletion
-                )
-            except (openai.AuthenticationError, openai.PermissionDeniedError, openai.NotFoundError) as error:
-                raise UsageError(
-                    f"judge server {self._client.base_url} refuses model {self.config.model!r}: "
-                    f"{_one_line(error)}; check OPENAI_API_KEY and judge.model"
-                ) from None
-            except openai.BadRequestError as error:
-                raise _bad_request(error) from None
-            except (openai.APIConnectionError, openai.APIStatusError) as error:
-                raise JudgeUnavailableError(f"{type(error).__name__}: {_one_line(error)}") from None
-            except (openai.APIResponseValidationError, ValueError) as error:
-                problem = f"the response is no chat completion: {_one_line(error)}"
-                continue
+                with self._spending.request():
+                    reply = await self._reply(encoded)
+                    self._spending.add(reply.usage)
+            except JudgeError as error:
+                error.spent = spent + error.spent
+                raise
+            spent = spent + reply.usage
+            if reply.refusal:
+                raise JudgeRefusalError(reply.refusal, reply.usage, spent)
             try:
-                return Answered(_read(completion, answer), str(completion.model))
-            except JudgeUnparsableError as error:
+                return Answered(_read(reply, answer), reply.version, reply.usage, spent)
+            except ValueError as error:
                 problem = str(error)
-        raise JudgeUnparsableError(problem)
+        raise JudgeUnparsableError(problem, reply.usage, spent)
+
+    async def _reply(self, encoded: Any) -> Reply:
+        """The reply to one request, after as many tries as it takes.
+
+        Raises:
+            JudgeUnavailableError: no try got one, or the servers ask to wait too long.
+        """
+        clock = asyncio.get_running_loop().time
+        barred: dict[Endpoint, float] = {}
+        problem = ""
+        for attempt in range(self.config.max_attempts):
+            endpoint = await self._endpoint(barred)
+            if endpoint is None:
+                break
+            try:
+                with endpoint.use():
+                    async with asyncio.timeout(self.config.timeout_seconds):
+                        reply = await endpoint.backend.send(encoded)
+            except TimeoutError:
+                error = TryError(f"no answer within {self.config.timeout_seconds:g} s", ill=True)
+            except TryError as caught:
+                error = caught
+            else:
+                self._pool.succeeded(endpoint)
+                return reply
+            problem = str(error)
+            self._pool.failed(endpoint, error, clock())
+            wait = self._wait(attempt, error)
+            if wait > self.config.max_wait_seconds:
+                problem += f" (asks to wait {wait:.0f} s, more than judge.max_wait_seconds)"
+                barred[endpoint] = math.inf
+            else:
+                barred[endpoint] = clock() + wait
+        raise JudgeUnavailableError(problem)
+
+    async def _endpoint(self, barred: dict[Endpoint, float]) -> Endpoint | None:
+        """The server to ask next, as soon as there is one; None where there will be none."""
+        while True:
+            endpoint, wait = self._pool.pick(barred, asyncio.get_running_loop().time())
+            if endpoint is not None or math.isinf(wait):
+                return endpoint
+            await asyncio.sleep(wait)
+
+    def _wait(self, attempt: int, error: TryError) -> float:
+        """Seconds until the same server may be tried again."""
+        if error.retry_after is not None:
+            # Those who were told the same must not come back in the same moment.
+            return error.retry_after + random.uniform(0.0, min(0.25 * error.retry_after, 1.0))
+        longest = min(_FIRST_WAIT * 2.0**attempt, self.config.max_wait_seconds)
+        return random.uniform(0.5, 1.0) * longest
 
 
-def _api_key() -> str:
-    key, url = os.environ.get("OPENAI_API_KEY"), os.environ.get("OPENAI_BASE_URL")
-    if key:
-        return key
-    if not url:
-        raise UsageError(
-            "no judge server: set OPENAI_BASE_URL (such as http://127.0.0.1:8000/v1 of `veo world serve`, "
-            "vLLM or Ollama), or OPENAI_API_KEY for api.openai.com"
-        )
-    if not _is_loopback(urlsplit(url).hostname or ""):
-        raise UsageError(f"the judge server {url} is not on this machine: set OPENAI_API_KEY")
-    return "none-needed-on-loopback"
+def _backend(address: Address, config: JudgeConfig) -> Backend:
+    # Each imports a large client library that the other one's users may lack.
+    if config.provider == "gemini":
+        from veo_core.judges.gemini import GeminiServer
+
+        return GeminiServer(address.url, address.key, config)
+    from veo_core.judges.openai_server import OpenAIServer
+
+    return OpenAIServer(address.url, address.key, config)
 
 
-def _is_loopback(host: str) -> bool:
+def _read(reply: Reply, answer: type[AnswerT]) -> AnswerT:
+    """The typed answer.
+
+    Raises:
+        ValueError: the reply does not hold one.
+    """
+    if reply.problem:
+        raise ValueError(reply.problem)
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _request(
-    config: JudgeConfig, prompt: str, answer: type[Record], images: Sequence[bytes], audio: bytes | None
-) -> dict[str, Any]:
-    content: list[dict[str, Any]] = [{"type": "text", "text": prompt}]
-    for image in images:
-        url = f"data:image/jpeg;base64,{base64.b64encode(image).decode()}"
-        content.append({"type": "image_url", "image_url": {"url": url}})
-    if audio is not None:
-        sound = {"data": base64.b64encode(audio).decode(), "format": "wav"}
-        content.append({"type": "input_audio", "input_audio": sound})
-    schema = {"name": answer.__name__, "schema": strict_schema(answer), "strict": True}
-    return {
-        "model": config.model,
-        "messages": [{"role": "user", "content": content}],
-        "response_format": {"type": "json_schema", "json_schema": schema},
-        "temperature": config.temperature,
-        "max_tokens": config.max_tokens,
-    }
-
-
-def _read(completion: Any, answer: type[AnswerT]) -> AnswerT:
-    """The typed answer of a chat completion, whatever a server may have put there instead."""
-    choices = getattr(completion, "choices", None)
-    if not choices or getattr(choices[0], "message", None) is None:
-        raise JudgeUnparsableError("the response holds no message")
-    choice = choices[0]
-    if choice.message.refusal:
-        raise JudgeRefusalError(choice.message.refusal)
-    if choice.finish_reason == "content_filter":
-        raise JudgeRefusalError("the server's content filter stopped the answer")
-    try:
-        return answer.model_validate_json(choice.message.content or "")
+        return answer.model_validate_json(reply.text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "answer"
-        raise JudgeUnparsableError(f"{where}: {first['msg']}") from None
-
-
-def _bad_request(error: openai.BadRequestError) -> JudgeError:
-    if error.code in ("content_filter", "content_policy_violation"):
-        return JudgeRefusalError(_one_line(error))
-    return JudgeUnavailableError(f"the server rejects the request: {_one_line(error)}")
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+        raise ValueError(f"{where}: {first['msg']}") from None
