@@ -9,7 +9,7 @@ PRESET ?= world
 RUN ?= latest
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev run test test-slow test-xla bench compile lint lock report clean
+.PHONY: help setup setup-dev run curate test test-slow test-xla bench bench-curate compile lint lock report clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +32,9 @@ setup-dev: $(VENV)/dev.stamp ## install what the other targets need, too
 run: setup ## the whole pipeline: PRESET=smoke|world|world-full, ARGS="--footage FOLDER ..."
 	@$(BIN)/veo run --preset $(PRESET) $(ARGS)
 
+curate: setup ## the curation only, from footage to a dataset; PRESET and ARGS as for `run`
+	@$(BIN)/veo curate --preset $(PRESET) $(ARGS)
+
 report: setup ## write a run's report: RUN=latest or an id
 	@$(BIN)/veo report $(RUN)
 
@@ -44,8 +47,11 @@ test-slow: setup-dev ## the tests that take minutes each
 test-xla: ## a few training steps on torch-xla's CPU backend, in an environment of its own
 	@PYTHON="$(PYTHON)" tests/xla/run
 
-bench: setup-dev ## the benchmarks; QUICK=1 for a shorter run, SEED= for other inputs
+bench: setup-dev ## the world's benchmark; QUICK=1 for a shorter run, SEED= for other inputs
 	@$(BIN)/python -m benchmarks.world
+
+bench-curate: setup-dev ## curation against the usual tutorial method; SECTIONS="accuracy memory" for some
+	@$(BIN)/python -m benchmarks.curate $(SECTIONS)
 
 compile: setup-dev ## compile the pipeline to pipelines/compiled
 	@$(BIN)/python -m pipelines.compile

@@ -11,7 +11,7 @@ POOL = CPU
 
 
 def build(image: str) -> Any:
-    """The component that runs in `image`."""
+    """The component that runs in `image`; `parts` makes it wait for the parts of its work."""
 
     @dsl.container_component
     def describe(
@@ -20,6 +20,7 @@ def build(image: str) -> Any:
         config: dict,  # type: ignore[type-arg]
         clips: Input[Dataset],
         clips_digest: str,
+        parts: list,  # type: ignore[type-arg]
         manifest: Output[Dataset],
         digest: OutputPath(str),  # type: ignore[valid-type]
     ) -> dsl.ContainerSpec:

@@ -1,7 +1,8 @@
-"""Compile the pipeline to `pipelines/compiled/TARGET.yaml`, or check that the committed file is current."""
+"""Compile the pipelines to `pipelines/compiled`, or check that the committed files are current."""
 
 import argparse
 import difflib
+import itertools
 import sys
 import tempfile
 from pathlib import Path
@@ -10,24 +11,27 @@ from typing import Any
 import yaml
 from kfp import compiler
 
-from pipelines.pipeline import build_pipeline
+from pipelines.pipeline import PIPELINES
 from pipelines.targets.embedded import EMBEDDED
 from pipelines.targets.target import Target
 
 TARGETS = (EMBEDDED,)
 FOLDER = Path(__file__).parent
 DEFAULT_PRESET = "world"
+WHOLE = "pipeline"
 
 
-def compiled_path(target: Target) -> Path:
-    return FOLDER / "compiled" / f"{target.name}.yaml"
+def compiled_path(target: Target, pipeline: str) -> Path:
+    """`TARGET.yaml` for the whole pipeline, `TARGET-NAME.yaml` for another one."""
+    suffix = "" if pipeline == WHOLE else f"-{pipeline}"
+    return FOLDER / "compiled" / f"{target.name}{suffix}.yaml"
 
 
-def compile_target(target: Target, path: Path) -> None:
-    """Write the IR of a target, with the default preset's values as the parameters' defaults."""
+def compile_target(target: Target, pipeline: str, path: Path) -> None:
+    """Write a pipeline's IR for a target, with the default preset's values as its parameters' defaults."""
     preset: dict[str, Any] = yaml.safe_load((FOLDER / "presets" / f"{DEFAULT_PRESET}.yaml").read_text())
-    defaults = {"root": "store", "seed": 0} | preset
-    compiler.Compiler().compile(build_pipeline(target, defaults), str(path))
+    defaults = {"root": "store", "seed": 0, "parts": []} | preset
+    compiler.Compiler().compile(PIPELINES[pipeline](target, defaults), str(path))
     # kfp's leading comment lists defaults in an order that changes from process to process.
     body = path.read_text().split("\ncomponents:\n", 1)[1]
     path.write_text(f"# Made by `make compile`.\ncomponents:\n{body}")
@@ -38,11 +42,11 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="compare with the committed IR, write nothing")
     arguments = parser.parse_args()
     stale = False
-    for target in TARGETS:
-        committed = compiled_path(target)
+    for target, pipeline in itertools.product(TARGETS, PIPELINES):
+        committed = compiled_path(target, pipeline)
         with tempfile.TemporaryDirectory() as folder:
             fresh = Path(folder) / "pipeline.yaml"
-            compile_target(target, fresh)
+            compile_target(target, pipeline, fresh)
             text = fresh.read_text()
         if not arguments.check:
             committed.parent.mkdir(exist_ok=True)

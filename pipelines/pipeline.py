@@ -1,6 +1,6 @@
-"""The pipeline, from footage to a registered model: one builder for every target."""
+"""The pipelines, from footage to a registered model or to a dataset: one builder for every target."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +15,7 @@ from components import (
     evaluate,
     generate,
     package,
+    part,
     prepare,
     quality_filter,
     register,
@@ -27,31 +28,97 @@ from components import (
 )
 from pipelines.targets.target import Target
 
-NAME = "veo-from-scratch"
+Defaults = Mapping[str, Any]
+Builder = Callable[[Target, Defaults], Any]
 
 
-def build_pipeline(target: Target, defaults: dict[str, Any]) -> Any:
-    """The pipeline for a target.
+class _Stages:
+    """The stages as tasks on a target, each with the parameters that all of them take."""
+
+    def __init__(self, target: Target, **common: Any) -> None:
+        self._target = target
+        self._common = common
+
+    def task(self, module: ModuleType, **arguments: Any) -> Any:
+        return self._placed(module.build(self._target.images[module.POOL]), module.POOL, arguments)
+
+    def per_item(self, module: ModuleType, source: str, before: Any, parts: Any, config: Any) -> Any:
+        """A stage whose work may be done in parts at a time; without parts it does all of it by itself."""
+        name = module.__name__.rsplit(".", 1)[-1]
+        component = part.build(self._target.images[part.POOL], name, source)
+        with dsl.ParallelFor(parts, name=f"{name}-parts") as item:
+            done = self._placed(
+                component, part.POOL, {"config": config, "part": item} | _input("items", before)
+            )
+        return self.task(
+            module, config=config, parts=dsl.Collected(done.outputs["digest"]), **_input(source, before)
+        )
+
+    def _placed(self, component: Any, pool: str, arguments: dict[str, Any]) -> Any:
+        task = component(**self._common, **arguments)
+        self._target.place(task, pool)
+        return task
+
+
+def _curated(stages: _Stages, parts: Any, configs: Mapping[str, Any]) -> Any:
+    """The stages from footage to a dataset; the last task."""
+    done = stages.task(collect, config=configs["collect"])
+    done = stages.per_item(prepare, "sources", done, parts, configs["prepare"])
+    done = stages.per_item(describe, "clips", done, parts, configs["describe"])
+    done = stages.task(dedup, config=configs["dedup"], **_input("clips", done))
+    for module in (safety_filter, quality_filter, annotate):
+        config = configs[module.__name__.rsplit(".", 1)[-1]]
+        done = stages.per_item(module, "clips", done, parts, config)
+    return stages.task(package, config=configs["package"], **_input("clips", done))
+
+
+def build_curation(target: Target, defaults: Defaults) -> Any:
+    """The pipeline from footage to a packaged dataset, for a target."""
+
+    @dsl.pipeline(name="curate-footage", description="From raw footage to a dataset with every decision.")
+    def pipeline(
+        root: str = defaults["root"],
+        seed: int = defaults["seed"],
+        parts: list = defaults["parts"],  # type: ignore[type-arg]
+        collect_config: dict = defaults["collect"],  # type: ignore[type-arg]
+        prepare_config: dict = defaults["prepare"],  # type: ignore[type-arg]
+        describe_config: dict = defaults["describe"],  # type: ignore[type-arg]
+        dedup_config: dict = defaults["dedup"],  # type: ignore[type-arg]
+        safety_filter_config: dict = defaults["safety_filter"],  # type: ignore[type-arg]
+        quality_filter_config: dict = defaults["quality_filter"],  # type: ignore[type-arg]
+        annotate_config: dict = defaults["annotate"],  # type: ignore[type-arg]
+        package_config: dict = defaults["package"],  # type: ignore[type-arg]
+    ) -> None:
+        configs = {
+            "collect": collect_config,
+            "prepare": prepare_config,
+            "describe": describe_config,
+            "dedup": dedup_config,
+            "safety_filter": safety_filter_config,
+            "quality_filter": quality_filter_config,
+            "annotate": annotate_config,
+            "package": package_config,
+        }
+        _curated(_Stages(target, root=root, seed=seed), parts, configs)
+
+    return pipeline
+
+
+def build_pipeline(target: Target, defaults: Defaults) -> Any:
+    """The whole pipeline for a target.
 
     Args:
         target: images and placement.
         defaults: default values of the pipeline's parameters, such as a preset's.
     """
 
-    def stage(module: ModuleType) -> Callable[..., Any]:
-        component = module.build(target.images[module.POOL])
-
-        def task(**arguments: Any) -> Any:
-            created = component(**arguments)
-            target.place(created, module.POOL)
-            return created
-
-        return task
-
-    @dsl.pipeline(name=NAME, description="From raw footage to a registered generator of video with sound.")
+    @dsl.pipeline(
+        name="veo-from-scratch", description="From raw footage to a registered generator of video with sound."
+    )
     def pipeline(
         root: str = defaults["root"],
         seed: int = defaults["seed"],
+        parts: list = defaults["parts"],  # type: ignore[type-arg]
         collect_config: dict = defaults["collect"],  # type: ignore[type-arg]
         prepare_config: dict = defaults["prepare"],  # type: ignore[type-arg]
         describe_config: dict = defaults["describe"],  # type: ignore[type-arg]
@@ -70,45 +137,42 @@ def build_pipeline(target: Target, defaults: dict[str, Any]) -> Any:
         safety_evaluation_config: dict = defaults["safety_evaluation"],  # type: ignore[type-arg]
         register_config: dict = defaults["register"],  # type: ignore[type-arg]
     ) -> None:
-        common = {"root": root, "seed": seed}
-
-        collected = stage(collect)(**common, config=collect_config)
-        prepared = stage(prepare)(**common, config=prepare_config, **_input("sources", collected))
-        described = stage(describe)(**common, config=describe_config, **_input("clips", prepared))
-        unique = stage(dedup)(**common, config=dedup_config, **_input("clips", described))
-        safe = stage(safety_filter)(**common, config=safety_filter_config, **_input("clips", unique))
-        good = stage(quality_filter)(**common, config=quality_filter_config, **_input("clips", safe))
-        annotated = stage(annotate)(**common, config=annotate_config, **_input("clips", good))
-        packaged = stage(package)(**common, config=package_config, **_input("clips", annotated))
-
-        dataset = _input("dataset", packaged)
+        stages = _Stages(target, root=root, seed=seed)
+        configs = {
+            "collect": collect_config,
+            "prepare": prepare_config,
+            "describe": describe_config,
+            "dedup": dedup_config,
+            "safety_filter": safety_filter_config,
+            "quality_filter": quality_filter_config,
+            "annotate": annotate_config,
+            "package": package_config,
+        }
+        dataset = _input("dataset", _curated(stages, parts, configs))
         video_vae = _input(
-            "video_vae", stage(train_video_vae)(**common, config=train_video_vae_config, **dataset)
+            "video_vae", stages.task(train_video_vae, config=train_video_vae_config, **dataset)
         )
         audio_vae = _input(
-            "audio_vae", stage(train_audio_vae)(**common, config=train_audio_vae_config, **dataset)
+            "audio_vae", stages.task(train_audio_vae, config=train_audio_vae_config, **dataset)
         )
-        encoded = stage(encode_latents)(
-            **common, config=encode_latents_config, **dataset, **video_vae, **audio_vae
+        latents = _input(
+            "latents",
+            stages.task(encode_latents, config=encode_latents_config, **dataset, **video_vae, **audio_vae),
         )
-        latents = _input("latents", encoded)
-        base = _input("base", stage(train_base)(**common, config=train_base_config, **latents))
+        base = _input("base", stages.task(train_base, config=train_base_config, **latents))
         upsampler = _input(
             "upsampler",
-            stage(train_upsampler)(**common, config=train_upsampler_config, **latents, **video_vae),
+            stages.task(train_upsampler, config=train_upsampler_config, **latents, **video_vae),
         )
         models = latents | video_vae | audio_vae | base | upsampler
-
-        clips = stage(generate)(**common, config=generate_config, **models)
-        generated = _input("generated", clips)
-        scored = stage(evaluate)(**common, config=evaluate_config, **generated, **dataset)
-        evaluation = _input("evaluation", scored)
-        judged = stage(safety_evaluation)(
-            **common, config=safety_evaluation_config, **generated, **evaluation
+        generated = _input("generated", stages.task(generate, config=generate_config, **models))
+        evaluation = _input(
+            "evaluation", stages.task(evaluate, config=evaluate_config, **generated, **dataset)
         )
+        judged = stages.task(safety_evaluation, config=safety_evaluation_config, **generated, **evaluation)
         with dsl.If(judged.outputs["approved"] == "true", name="approved"):
-            stage(register)(
-                **common,
+            stages.task(
+                register,
                 config=register_config,
                 **dataset,
                 **models,
@@ -123,3 +187,6 @@ def build_pipeline(target: Target, defaults: dict[str, Any]) -> Any:
 def _input(name: str, task: Any) -> dict[str, Any]:
     """A task's manifest and the digest that makes string-keyed caches see its content."""
     return {name: task.outputs["manifest"], f"{name}_digest": task.outputs["digest"]}
+
+
+PIPELINES: dict[str, Builder] = {"pipeline": build_pipeline, "curation": build_curation}

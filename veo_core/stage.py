@@ -195,16 +195,29 @@ def _run_stage(run: Callable[..., Manifest | Result], argv: Sequence[str] | None
         executor=arguments.executor or default_executor(),
         part=part,
     )
-    try:
-        result = run(**manifests, config=config, context=context)
-    except PartFinished as finished:
-        print(f"{context.stage} {arguments.part}: {finished}", file=sys.stderr)
-        if arguments.digest:
-            _write(arguments.digest, f"{context.key} {arguments.part}".encode())
+    if part is not None:
+        _run_part(run, manifests, config, context, arguments)
         return
+    result = run(**manifests, config=config, context=context)
     if isinstance(result, Manifest):
         result = Result(result)
     _publish(result, arguments)
+
+
+def _run_part(
+    run: Callable[..., Manifest | Result],
+    manifests: dict[str, Manifest | None],
+    config: Any,
+    context: Context,
+    arguments: argparse.Namespace,
+) -> None:
+    """Do a part of a stage's work; a stage that finds nothing to do in parts is done at once."""
+    try:
+        run(**manifests, config=config, context=context)
+    except PartFinished as finished:
+        print(f"{context.stage} {arguments.part}: {finished}", file=sys.stderr)
+    if arguments.digest:
+        _write(arguments.digest, f"{context.key} {arguments.part}".encode())
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ def parser() -> Parser:
     """The command line of `veo`."""
     root = Parser(prog="veo", description=__doc__)
     subcommands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    run.add_parser(subcommands)
+    run.add_parsers(subcommands)
     runs.add_parsers(subcommands)
     generate.add_parser(subcommands)
     world.add_parser(subcommands)

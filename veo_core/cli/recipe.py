@@ -13,6 +13,7 @@ from pydantic import Field, create_model
 
 from veo_core.errors import UsageError
 from veo_core.records.base import Record, read_yaml
+from veo_core.sharding import ExecutorName
 
 STAGES = {
     "collect": "veo_core.curate.collect",
@@ -35,12 +36,21 @@ STAGES = {
 }
 
 
+CURATION = tuple(stage for stage, module in STAGES.items() if module.startswith("veo_core.curate."))
+
+
 class BaseRecipe(Record):
     """What a run does, besides the configuration of each stage."""
 
     judge_server: Literal["world", "external"] = Field(
         default="world",
         description="'world' starts the world's judge on loopback; 'external' uses OPENAI_BASE_URL",
+    )
+    executor: ExecutorName = Field(
+        default="pool", description="'pool' uses this machine's processes; 'ray' uses Ray Data"
+    )
+    parts: int = Field(
+        default=0, ge=0, le=64, description="tasks at a time for stages that work item by item; 0 for one"
     )
     seed: int = 0
 
@@ -79,11 +89,12 @@ def load_recipe(
     return recipe_type().parse(values, where=where)
 
 
-def parameters(recipe: BaseRecipe, root: str) -> dict[str, Any]:
-    """The pipeline's parameters for a recipe."""
+def parameters(recipe: BaseRecipe, root: str, stages: Sequence[str] = tuple(STAGES)) -> dict[str, Any]:
+    """The parameters for a recipe of the pipeline that consists of `stages`."""
     dumped = recipe.model_dump(mode="json")
-    configs = {f"{stage}_config": dumped[stage] for stage in STAGES}
-    return {"root": root, "seed": recipe.seed, **configs}
+    configs = {f"{stage}_config": dumped[stage] for stage in stages}
+    parts = [f"{index}/{recipe.parts}" for index in range(recipe.parts)]
+    return {"root": root, "seed": recipe.seed, "parts": parts, **configs}
 
 
 def _preset(name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`veo run`: the compiled pipeline, from footage to a registered model."""
+"""`veo run` and `veo curate`: a compiled pipeline, from footage to a registered model or to a dataset."""
 
 import argparse
 import contextlib
@@ -6,12 +6,13 @@ import importlib.resources
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from veo_core.cli.footage import footage_section
-from veo_core.cli.recipe import load_recipe, parameters
+from veo_core.cli.recipe import CURATION, STAGES, load_recipe, parameters
 from veo_core.errors import UsageError
 from veo_core.lineage.report import write_report
 from veo_core.records.run import RunRecord
@@ -22,9 +23,21 @@ from veo_core.storage import Store
 _USAGE_EXIT = 2
 
 
-def add_parser(subcommands: Any) -> None:
-    """Add `run` to the command line."""
-    parser = subcommands.add_parser("run", help="run the pipeline", description=__doc__)
+def add_parsers(subcommands: Any) -> None:
+    """Add `run` and `curate` to the command line."""
+    run = subcommands.add_parser(
+        "run", help="run the pipeline", description="From footage to a registered model."
+    )
+    run.set_defaults(execute=partial(execute, ir_name="embedded", stages=tuple(STAGES)))
+    curate = subcommands.add_parser(
+        "curate", help="run the curation only", description="From footage to a packaged dataset."
+    )
+    curate.set_defaults(execute=partial(execute, ir_name="embedded-curation", stages=CURATION))
+    for parser in (run, curate):
+        _add_arguments(parser)
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="world", metavar="NAME", help="smoke, world or world-full")
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML recipe over the preset")
     parser.add_argument(
@@ -43,11 +56,10 @@ def add_parser(subcommands: Any) -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
     parser.add_argument("--workers", type=int, metavar="N", help="tasks at a time (default: one a CPU)")
     parser.add_argument("--no-cache", action="store_true", help="run every task anew")
-    parser.set_defaults(execute=execute)
 
 
-def execute(arguments: argparse.Namespace) -> int:
-    """Run the pipeline, write the report, and say what came out."""
+def execute(arguments: argparse.Namespace, ir_name: str, stages: Sequence[str]) -> int:
+    """Run a compiled pipeline, write the report, and say what came out."""
     started = time.monotonic()
     settings = list(arguments.settings)
     if arguments.seed is not None:
@@ -58,20 +70,20 @@ def execute(arguments: argparse.Namespace) -> int:
     recipe = load_recipe(arguments.preset, arguments.config, settings, footage)
     store = Store(arguments.root)
     _make_folder(arguments.runs)
-    pipeline = ir.load(str(importlib.resources.files("pipelines") / "compiled" / "embedded.yaml"))
+    pipeline = ir.load(str(importlib.resources.files("pipelines") / "compiled" / f"{ir_name}.yaml"))
 
     with contextlib.ExitStack() as stack:
         env = stack.enter_context(_judge(recipe.judge_server, arguments.judge_port, arguments.runs))
         observer = stack.enter_context(progress.shown(arguments.runs))
         options = engine.Options(
-            env=env,
+            env={**env, "VEO_EXECUTOR": recipe.executor},
             workers=arguments.workers,
             cache=_cache_folder(store, arguments.runs),
             reuse=not arguments.no_cache,
             observe=observer,
         )
         record = engine.run(
-            pipeline, parameters(recipe, store.root), runs_dir=arguments.runs, options=options
+            pipeline, parameters(recipe, store.root, stages), runs_dir=arguments.runs, options=options
         )
     report = write_report(arguments.runs / record.run_id, store)
     return _conclude(record, report, arguments.runs, time.monotonic() - started)
@@ -116,7 +128,10 @@ def _conclude(record: RunRecord, report: Path, runs: Path, seconds: float) -> in
     models = [task.output_parameters["model"] for task in record.tasks if "model" in task.output_parameters]
     if models:
         print(f"registered {', '.join(models)}")
-    elif record.state == "SUCCEEDED":
+    elif record.state == "SUCCEEDED" and any(task.name == "register" for task in record.tasks):
         print("no model was registered: the safety gate did not approve it; the report says why")
+    for task in record.tasks:
+        if task.name == "package" and task.state in ("SUCCEEDED", "CACHED") and not models:
+            print(f"dataset: {runs / record.run_id / task.outputs['manifest'][0].uri}")
     print(f"report: {report}")
     return exit_code(record)
