@@ -52,7 +52,7 @@ class HashListConfig(Record):
 
 
 class PictureHash(Record):
-    """The hashes of one picture, hexadecimal; those of PDQ include its mirror images'."""
+    """The hashes of one picture, hexadecimal; PDQ's also of the picture turned by quarters and mirrored."""
 
     phash: str
     pdq: list[str]
@@ -91,9 +91,11 @@ def picture_hashes(frames: npt.NDArray[np.uint8], pts: npt.NDArray[np.float64]) 
 
 
 def _hashed(luma: npt.NDArray[np.uint8]) -> PictureHash:
-    turned = pdq(luma)
+    # Turning the picture and not its hash: PDQ samples a little off the middle, always to the same side.
+    views = [np.ascontiguousarray(np.rot90(side, k)) for side in (luma, luma[:, ::-1]) for k in range(4)]
+    hashes = [pdq(view) for view in views]
     return PictureHash(
-        phash=hash_hex(phash(luma)), pdq=[pdq_hex(value) for value in turned.values], quality=turned.quality
+        phash=hash_hex(phash(luma)), pdq=[pdq_hex(value) for value, _ in hashes], quality=hashes[0][1]
     )
 
 

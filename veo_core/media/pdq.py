@@ -5,12 +5,8 @@ https://github.com/facebook/ThreatExchange. Two hashes of one picture differ in 
 the reference's advice; those of unrelated pictures in about 128.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
-
-BITS = 256
 
 _SIDE, _KEPT = 64, 16
 _LEAST_SIDE = 5
@@ -19,34 +15,20 @@ _PASSES = 2
 Floats = npt.NDArray[np.floating]
 
 
-@dataclass(frozen=True)
-class Pdq:
-    """The hashes of a picture and of its mirror images.
-
-    Attributes:
-        values: eight hashes of 256 bits; the first one is that of the picture as it is, the others are those
-            of the picture turned by quarters and mirrored.
-        quality: 0 (flat, its hash says nothing) to 100; the reference advises not to match below 50.
-    """
-
-    values: tuple[int, ...]
-    quality: int
-
-
-def pdq(luma: npt.NDArray[np.uint8]) -> Pdq:
+def pdq(luma: npt.NDArray[np.uint8]) -> tuple[int, int]:
     """Hash a picture.
 
     Args:
-        luma: uint8 [h, w]. A picture with a side under 5 pixels has quality 0.
+        luma: uint8 [h, w].
+
+    Returns:
+        The hash of 256 bits; and its quality, 0 (flat: the hash says nothing) to 100. The reference advises
+        not to match below 50. A picture with a side under 5 pixels has quality 0.
     """
     if min(luma.shape) < _LEAST_SIDE:
-        return Pdq((0,) * 8, 0)
+        return 0, 0
     small = _decimated(luma)
-    waves = _WAVES @ small @ _WAVES.T
-    mirrored = [picture * _ALTERNATING for picture in (waves, waves.T)]
-    turned = [waves, waves.T, *mirrored]
-    turned += [picture * _ALTERNATING[:, None] for picture in turned]
-    return Pdq(tuple(_bits(picture) for picture in turned), _quality(small))
+    return _bits(_WAVES @ small @ _WAVES.T), _quality(small)
 
 
 def pdq_hex(value: int) -> str:
@@ -105,4 +87,3 @@ def _cosines() -> Floats:
 
 
 _WAVES = _cosines()
-_ALTERNATING: Floats = np.where(np.arange(_KEPT) % 2, 1, -1).astype(np.float32)
