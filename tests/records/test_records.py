@@ -66,6 +66,7 @@ pairs = st.builds(
     mode=st.sampled_from(["t2v", "i2v"]),
     clip_id=text,
     split=st.sampled_from(["train", "validation"]),
+    bucket=text,
     caption=text,
     first_frame=st.none() | refs,
     media=refs,

@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from veo_core.errors import UsageError
 from veo_core.media.decode import decode, frames_at
 from veo_core.progress import track
 from veo_core.records.clip import Clip
+from veo_core.records.dataset import Shard
+from veo_core.records.files import FileRef
 from veo_core.records.manifest import Manifest
 from veo_core.storage import Store
 
@@ -42,29 +45,59 @@ class ClipArrays:
 
 
 def read_samples(dataset: Manifest, store: Store) -> dict[str, list[Sample]]:
-    """The packaged clips by split, "train" and "validation", each sorted by clip id.
+    """The packaged clips of the bucket with the most training clips, by split, each sorted by clip id.
 
     Clips come from the shards; those that the table lists and no shard holds come from their own files.
+    How many clips of other buckets are left out is printed.
 
     Raises:
         UsageError: the dataset has no clip to train on.
     """
+    wanted, left_out = _largest_bucket(dataset, store)
     found: dict[str, Sample] = {}
-    for shard in dataset.shards:
+    for shard in _shards(dataset, store, wanted):
         for sample in _read_shard(store.get_bytes(shard)):
             found[sample.clip_id] = sample
-    for clip in store.get_table(dataset.tables["clips"], Clip):
-        if clip.clip_id not in found and clip.split and clip.annotation:
-            note = clip.annotation
-            media = store.get_bytes(clip.media)
-            found[clip.clip_id] = Sample(clip.clip_id, note.caption, note.short_caption, clip.split, media)
     splits: dict[str, list[Sample]] = {"train": [], "validation": []}
-    for clip_id in sorted(found):
-        splits[found[clip_id].split].append(found[clip_id])
+    for clip in store.stream_table(dataset.tables["clips"], Clip):
+        if clip.bucket == wanted and clip.split and clip.annotation:
+            sample = found.get(clip.clip_id) or _from_its_own_file(clip, store)
+            splits[clip.split].append(sample)
     for name, samples in splits.items():
         if not samples:
             raise UsageError(f"dataset: its {name} split is empty; package more clips")
+    if left_out:
+        used = sum(map(len, splits.values()))
+        print(
+            f"dataset: bucket {wanted} with {used} clips is used, {left_out} clips of other buckets are not"
+        )
     return splits
+
+
+def _largest_bucket(dataset: Manifest, store: Store) -> tuple[str, int]:
+    """The bucket with the most training clips, and how many clips the others hold."""
+    train: Counter[str] = Counter()
+    every: Counter[str] = Counter()
+    for clip in store.stream_table(dataset.tables["clips"], Clip):
+        every[clip.bucket] += 1
+        train[clip.bucket] += clip.split == "train"
+    if not every:
+        raise UsageError("dataset: it holds no clip; package more clips")
+    bucket = min(every, key=lambda name: (-train[name], name))
+    return bucket, every.total() - every[bucket]
+
+
+def _shards(dataset: Manifest, store: Store, bucket: str) -> list[FileRef]:
+    if "shards" not in dataset.tables:
+        return dataset.shards
+    shards = store.stream_table(dataset.tables["shards"], Shard)
+    return [shard.file for shard in shards if shard.bucket == bucket]
+
+
+def _from_its_own_file(clip: Clip, store: Store) -> Sample:
+    assert clip.annotation is not None
+    note = clip.annotation
+    return Sample(clip.clip_id, note.caption, note.short_caption, clip.split, store.get_bytes(clip.media))
 
 
 def _read_shard(data: bytes) -> list[Sample]:
