@@ -1,0 +1,107 @@
+"""C2PA manifests in MP4 and MOV files: what they claim, and whether they forbid training.
+
+Sources: C2PA technical specification 2.2, sections A.5 (BMFF) and "training and data mining" of 1.4;
+CAWG training and data mining assertion 1.1.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import c2pa  # type: ignore[import-untyped]
+
+from veo_core.errors import ItemError
+from veo_core.records.base import Record, sha256_bytes
+from veo_core.records.clip import ContentCredentials
+
+_MANIFEST_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+_MAX_BOXES = 10_000
+_MAX_MANIFEST_BYTES = 32 << 20
+_ASSERTIONS = ("c2pa.training-mining", "cawg.training-mining")
+_FORBIDDEN = ("notAllowed", "constrained")
+# A file is hostile until shown otherwise: reading it must not make this machine ask another one.
+_SETTINGS = {"verify": {"verify_trust": False, "remote_manifest_fetch": False, "ocsp_fetch": False}}
+
+
+class Claims(Record):
+    """What a file's C2PA manifest says; `opt_out` is the entry that forbids training, "" where none does."""
+
+    credentials: ContentCredentials
+    opt_out: str = ""
+
+
+def manifest_bytes(path: Path) -> bytes | None:
+    """The C2PA manifest store of an MP4 or MOV file, None where it has none."""
+    with path.open("rb") as stream:
+        size = os.fstat(stream.fileno()).st_size
+        position = 0
+        for _ in range(_MAX_BOXES):
+            stream.seek(position)
+            header = stream.read(16)
+            if len(header) < 8:
+                return None
+            length, start = int.from_bytes(header[:4], "big"), 8
+            if length == 1:
+                length, start = int.from_bytes(header[8:16], "big"), 16
+            end = size if length == 0 else position + length
+            if end < position + start:
+                return None
+            if header[4:8] == b"uuid":
+                found = _manifest_in(stream, position + start, min(end, size))
+                if found is not None:
+                    return found
+            position = end
+    return None
+
+
+def _manifest_in(stream: BinaryIO, start: int, end: int) -> bytes | None:
+    """The JUMBF superbox in a `uuid` box: identifier, version and flags, purpose, offset, then it."""
+    stream.seek(start)
+    body = stream.read(min(end - start, _MAX_MANIFEST_BYTES))
+    if body[:16] != _MANIFEST_BOX:
+        return None
+    purpose, _, rest = body[20:].partition(b"\0")
+    return rest[8:] if purpose == b"manifest" else None
+
+
+def read_claims(path: Path, manifest: bytes) -> Claims:
+    """What the manifest in a file says. The bytes are untrusted: call it in an isolated process.
+
+    An opt-out counts whether or not the signature fits, and in every manifest of the store: that of an
+    ingredient forbids the use of what was made from it.
+
+    Raises:
+        ItemError: rule "c2pa": there is a manifest that cannot be read, so that it may hold an opt-out.
+    """
+    try:
+        context = c2pa.Context.from_dict(_SETTINGS)
+        with path.open("rb") as stream, c2pa.Reader("video/mp4", stream, context=context) as reader:
+            store = json.loads(reader.json())
+            state = reader.get_validation_state() or ""
+        active = store["manifests"][store["active_manifest"]]
+        generators = active.get("claim_generator_info") or [{}]
+        credentials = ContentCredentials(
+            sha256=sha256_bytes(manifest),
+            claim=store["active_manifest"],
+            generator=str(generators[0].get("name", "")),
+            issuer=str((active.get("signature_info") or {}).get("issuer", "")),
+            state=state,
+        )
+        return Claims(credentials=credentials, opt_out=_opt_out(store["manifests"].values()))
+    except (c2pa.C2paError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ItemError(
+            "c2pa", f"its C2PA manifest cannot be read: {type(error).__name__}: {reason}"
+        ) from None
+
+
+def _opt_out(manifests: Any) -> str:
+    for manifest in manifests:
+        for assertion in manifest.get("assertions", []):
+            if not assertion["label"].startswith(_ASSERTIONS):
+                continue
+            for entry, terms in sorted(assertion["data"].get("entries", {}).items()):
+                if terms.get("use") in _FORBIDDEN:
+                    return f"{assertion['label']}: {entry}={terms['use']}"
+    return ""
