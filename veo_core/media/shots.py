@@ -1,12 +1,17 @@
 """Shot boundaries from the change of the picture."""
 
+from collections import deque
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+_SIDE = 16
+_AROUND = 2  # steps on each side to which a change is compared
 
-def find_cuts(frames: npt.NDArray[np.uint8], *, threshold: float = 18.0, ratio: float = 4.0) -> list[int]:
-    """Indices of the first frame of each shot but the first.
+
+class CutFinder:
+    """Finds cuts while pictures come in, `_AROUND` pictures after each.
 
     A cut is a change between two frames that is large in itself and against its neighbourhood, so that
     neither fast motion nor a flash within a shot counts. Changes are absolute differences of pictures
@@ -15,25 +20,60 @@ def find_cuts(frames: npt.NDArray[np.uint8], *, threshold: float = 18.0, ratio: 
     codec that refreshes its picture alters many, but each by little.
 
     Args:
-        frames: RGB pictures, uint8 [t, h, w, 3].
         threshold: least mean change of a cut, in levels of 255; a tenth of it is the least median change.
         ratio: how many times the largest neighbouring change (of two frames on each side) a cut must be.
     """
-    if len(frames) < 2:
-        return []
-    cells = thumbnails(frames, 16).astype(np.float32)
-    change = np.abs(np.diff(cells, axis=0)).reshape(len(frames) - 1, -1)
-    mean, median = change.mean(axis=1), np.median(change, axis=1)
-    other = (mean >= threshold) & _stands_out(mean, ratio)
-    alike = (mean >= threshold / 2) & (median >= threshold / 10) & _stands_out(median, ratio)
-    return [int(index) + 1 for index in np.flatnonzero(other | alike)]
+
+    def __init__(self, *, threshold: float = 18.0, ratio: float = 4.0) -> None:
+        self._threshold = threshold
+        self._ratio = ratio
+        self._last: npt.NDArray[np.float32] | None = None
+        # Mean and median change of each step; before the first and after the last picture nothing changes.
+        self._steps: deque[tuple[float, float]] = deque([(0.0, 0.0)] * 2 * _AROUND, maxlen=2 * _AROUND + 1)
+
+    def push(self, cells: npt.NDArray[np.floating]) -> bool:
+        """Take the next picture, reduced to cells [16, 16, c].
+
+        Returns:
+            Whether the picture that came `_AROUND` pictures before this one is the first of a shot.
+        """
+        cells = cells.astype(np.float32, copy=False)
+        change = np.zeros(1) if self._last is None else np.abs(cells - self._last).ravel()
+        self._last = cells
+        return self._step(float(change.mean()), float(np.median(change)))
+
+    def rest(self) -> list[bool]:
+        """The same for the last `_AROUND` pictures, once all have come."""
+        return [self._step(0.0, 0.0) for _ in range(_AROUND)]
+
+    def _step(self, mean: float, median: float) -> bool:
+        self._steps.append((mean, median))
+        if len(self._steps) < 2 * _AROUND + 1:
+            return False
+        middle = self._steps[_AROUND]
+        around = [step for index, step in enumerate(self._steps) if index != _AROUND]
+        mean_stands_out, median_stands_out = (
+            middle[kind] >= self._ratio * max(step[kind] for step in around) for kind in (0, 1)
+        )
+        other = middle[0] >= self._threshold and mean_stands_out
+        like = middle[0] >= self._threshold / 2 and middle[1] >= self._threshold / 10 and median_stands_out
+        return other or like
 
 
-def _stands_out(change: npt.NDArray[np.floating], ratio: float) -> npt.NDArray[np.bool_]:
-    """Where a change is `ratio` times those of the two steps before and after it."""
-    padded = np.pad(change, 2)
-    neighbours = np.max([padded[shift : shift + len(change)] for shift in (0, 1, 3, 4)], axis=0)
-    return np.asarray(change >= ratio * neighbours)
+LOOKAHEAD = _AROUND
+
+
+def find_cuts(frames: npt.NDArray[np.uint8], *, threshold: float = 18.0, ratio: float = 4.0) -> list[int]:
+    """Indices of the first frame of each shot but the first, by `CutFinder`.
+
+    Args:
+        frames: RGB pictures, uint8 [t, h, w, 3].
+        threshold: as in `CutFinder`.
+        ratio: as in `CutFinder`.
+    """
+    finder = CutFinder(threshold=threshold, ratio=ratio)
+    found = [finder.push(cells) for cells in thumbnails(frames, _SIDE)] + finder.rest()
+    return [index for index, is_first in enumerate(found[LOOKAHEAD:]) if is_first]
 
 
 def thumbnails(frames: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:

@@ -12,19 +12,33 @@ _REACH = 4  # frames on each side that a motion must last
 def motion_events(luma: npt.NDArray[np.uint8], pts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Times in seconds at which motion along the picture's main axis of motion reverses, float64 [n].
 
+    Args:
+        luma: uint8 [t, h, w].
+        pts: presentation times in seconds [t].
+    """
+    return events_of(np.stack([reduced(frame) for frame in luma]), pts)
+
+
+def reduced(luma: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """What `events_of` needs of a picture: uint8 [h, w] to float32 [32, 32]."""
+    small = cv2.resize(luma, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), 1.0), dtype=np.float32)
+
+
+def events_of(pictures: npt.NDArray[np.float32], pts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """`motion_events` of reduced pictures.
+
     The picture is cut into bands along that axis, so that several things may move at a time. In each band
     the displacement between two frames is the least-squares solution of the brightness constancy equation
     (Lucas and Kanade, 1981) in one dimension; a reversal is where lines through the positions before and
     after it cross, which is finer than a frame.
 
     Args:
-        luma: uint8 [t, h, w].
+        pictures: float32 [t, 32, 32].
         pts: presentation times in seconds [t].
     """
-    if len(luma) < 2 * _REACH:
+    if len(pictures) < 2 * _REACH:
         return np.zeros(0)
-    small = np.stack([cv2.resize(frame, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA) for frame in luma])
-    pictures = np.stack([cv2.GaussianBlur(frame, (0, 0), 1.0) for frame in small.astype(np.float32)])
     along_x, along_y = _displacements(pictures), _displacements(pictures.transpose(0, 2, 1))
     main = along_x if np.abs(along_x).sum() >= np.abs(along_y).sum() else along_y
     times: list[float] = []

@@ -1,0 +1,72 @@
+"""Small pictures of frames, from which everything about a shot is measured."""
+
+from dataclasses import dataclass
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from veo_core.media.geometry import Geometry, Scaler, UInt8, plane
+
+THUMBNAIL = 16
+_MOST_PIXELS = 1 << 16  # of a view: OpenCV would use threads beyond it, on which a forked process can hang
+
+# ITU-R BT.601 at full range: red, green, blue from the two differences of colour.
+_RED, _GREEN, _BLUE = (0.0, 1.402), (-0.344136, -0.714136), (1.772, 0.0)
+
+
+@dataclass(frozen=True)
+class View:
+    """One frame at analysis size.
+
+    Attributes:
+        time: presentation time in seconds from the file's first frame.
+        small: the frame at analysis size in its coded orientation, full-range 4:2:0.
+        turns: quarter turns against the clock that set it upright.
+    """
+
+    time: float
+    small: av.VideoFrame
+    turns: int
+
+    @property
+    def luma(self) -> UInt8:
+        """Upright luma, 0 to 255, uint8 [h, w]."""
+        return np.ascontiguousarray(np.rot90(plane(self.small), self.turns))
+
+    def thumbnail(self) -> npt.NDArray[np.float32]:
+        """Mean red, green and blue of THUMBNAIL x THUMBNAIL cells, float32 [h, w, 3]."""
+        size = (THUMBNAIL, THUMBNAIL)
+        y, u, v = (
+            cv2.resize(plane(self.small, index), size, interpolation=cv2.INTER_AREA).astype(np.float32)
+            for index in range(3)
+        )
+        u, v = u - 128.0, v - 128.0
+        return np.stack([y + a * u + b * v for a, b in (_RED, _GREEN, _BLUE)], axis=2)
+
+
+class Viewer:
+    """Makes views of the frames of one file.
+
+    Args:
+        geometry: how its pictures are shown.
+        short_side: pixels of a view's shorter side; smaller pictures keep their size.
+    """
+
+    def __init__(self, geometry: Geometry, short_side: int) -> None:
+        height, width = geometry.shown
+        scale = min(1.0, short_side / min(height, width), (_MOST_PIXELS / (height * width)) ** 0.5)
+        self._geometry = geometry
+        self._size = geometry.coded_size(scale)
+        self._scaler = Scaler()
+        self._to_rgb = Scaler()
+        self.scale = scale
+
+    def __call__(self, frame: av.VideoFrame, time: float) -> View:
+        return View(time, self._scaler(frame, *self._size, "yuvj420p"), self._geometry.turns)
+
+    def rgb(self, view: View) -> UInt8:
+        """The upright picture, uint8 [h, w, 3]."""
+        picture = self._to_rgb(view.small, *self._size, "rgb24").to_ndarray()
+        return np.ascontiguousarray(np.rot90(picture, view.turns))
