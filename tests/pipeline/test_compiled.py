@@ -1,6 +1,7 @@
-"""The compiled pipeline: what is committed, and whether it fits the stages."""
+"""The compiled pipelines: what is committed, and whether it fits the stages."""
 
 import importlib
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pytest
 import yaml
 
 from pipelines.compile import TARGETS, compile_target, compiled_path
-from veo_core.cli.recipe import STAGES, load_recipe, parameters
+from pipelines.pipeline import PIPELINES
+from pipelines.targets.target import Target
+from veo_core.cli.recipe import CURATION, STAGES, load_recipe, parameters
 from veo_core.stage import interface_of, stage_parser
 
 ORDER = [
@@ -16,12 +19,24 @@ ORDER = [
     "train-video-vae", "train-audio-vae", "encode-latents", "train-base", "train-upsampler", "generate",
     "evaluate", "safety-evaluation", "register",
 ]  # fmt: skip
+IN_PARTS = {"prepare", "describe", "safety-filter", "quality-filter", "annotate"}
+LENGTH = {"pipeline": len(STAGES), "curation": len(CURATION)}
+COMPILED = list(itertools.product(TARGETS, PIPELINES))
+
+
+def read_ir(target: Target, pipeline: str) -> dict[str, Any]:
+    (document,) = yaml.safe_load_all(compiled_path(target, pipeline).read_text())
+    return document
+
+
+@pytest.fixture(scope="module", params=PIPELINES)
+def pipeline(request: pytest.FixtureRequest) -> str:
+    return request.param
 
 
 @pytest.fixture(scope="module", params=TARGETS, ids=lambda target: target.name)
-def ir(request: pytest.FixtureRequest) -> dict[str, Any]:
-    (document,) = yaml.safe_load_all(compiled_path(request.param).read_text())
-    return document
+def ir(request: pytest.FixtureRequest, pipeline: str) -> dict[str, Any]:
+    return read_ir(request.param, pipeline)
 
 
 def dags(ir: dict[str, Any]) -> list[dict[str, Any]]:
@@ -30,14 +45,30 @@ def dags(ir: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_committed_ir_equals_a_fresh_compile(tmp_path: Path) -> None:
-    for target in TARGETS:
-        compile_target(target, tmp_path / "fresh.yaml")
-        assert (tmp_path / "fresh.yaml").read_text() == compiled_path(target).read_text()
+    for target, pipeline in COMPILED:
+        compile_target(target, pipeline, tmp_path / "fresh.yaml")
+        assert (tmp_path / "fresh.yaml").read_text() == compiled_path(target, pipeline).read_text()
 
 
-def test_ir_holds_every_stage_of_the_design(ir: dict[str, Any]) -> None:
-    tasks = {name for dag in dags(ir) for name in dag["tasks"] if not name.startswith("condition")}
-    assert tasks == set(ORDER)
+def test_ir_holds_every_stage_of_the_design_and_the_parts_of_those_that_have_some(
+    ir: dict[str, Any], pipeline: str
+) -> None:
+    groups = ("condition", "for-loop")
+    tasks = {name for dag in dags(ir) for name in dag["tasks"] if not name.startswith(groups)}
+    assert tasks == {*ORDER[: LENGTH[pipeline]], *(f"{name}-part" for name in IN_PARTS)}
+
+
+def test_parts_run_the_stage_that_waits_for_them_on_the_same_input(ir: dict[str, Any]) -> None:
+    for name in IN_PARTS:
+        task = ir["root"]["dag"]["tasks"][name]
+        (loop,) = [upstream for upstream in task["dependentTasks"] if upstream.startswith("for-loop")]
+        body = ir["components"][ir["root"]["dag"]["tasks"][loop]["componentRef"]["name"]]["dag"]["tasks"]
+        assert list(body) == [f"{name}-part"]
+        executors = [ir["components"][t["componentRef"]["name"]] for t in (task, body[f"{name}-part"])]
+        whole, part = (ir["deploymentSpec"]["executors"][e["executorLabel"]]["container"] for e in executors)
+        assert whole["command"] == part["command"]
+        inputs = [ir["root"]["dag"]["tasks"][t]["inputs"]["artifacts"].values() for t in (name, loop)]
+        assert [list(values) for values in inputs[:1]] == [list(values) for values in inputs[1:]]
 
 
 def test_ir_runs_stages_in_the_order_of_the_design(ir: dict[str, Any]) -> None:
@@ -48,7 +79,9 @@ def test_ir_runs_stages_in_the_order_of_the_design(ir: dict[str, Any]) -> None:
                 assert ORDER.index(upstream) < ORDER.index(name)
 
 
-def test_registration_hangs_on_the_safety_gate(ir: dict[str, Any]) -> None:
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_registration_hangs_on_the_safety_gate(target: Target) -> None:
+    ir = read_ir(target, "pipeline")
     (gate,) = [task for task in ir["root"]["dag"]["tasks"].values() if "triggerPolicy" in task]
     assert "approved" in gate["triggerPolicy"]["condition"]
     inner = ir["components"][gate["componentRef"]["name"]]["dag"]["tasks"]
@@ -59,12 +92,12 @@ def test_every_input_manifest_comes_with_its_digest(ir: dict[str, Any]) -> None:
     for dag in dags(ir):
         for name, task in dag["tasks"].items():
             inputs = task.get("inputs", {})
-            if not name.startswith("condition"):
+            if not name.startswith(("condition", "for-loop")):
                 for artifact in inputs.get("artifacts", {}):
                     assert f"{artifact}_digest" in inputs["parameters"], f"{name}: {artifact}"
 
 
-def test_component_commands_fit_the_command_lines_of_their_stages(ir: dict[str, Any]) -> None:
+def test_component_commands_fit_the_command_lines_of_their_stages(ir: dict[str, Any], pipeline: str) -> None:
     modules = set()
     for executor in ir["deploymentSpec"]["executors"].values():
         container = executor["container"]
@@ -76,7 +109,7 @@ def test_component_commands_fit_the_command_lines_of_their_stages(ir: dict[str, 
         ]
         interface = interface_of(importlib.import_module(module).run)
         stage_parser(interface).parse_args(values)
-    assert modules == set(STAGES.values())
+    assert modules == set(list(STAGES.values())[: LENGTH[pipeline]])
 
 
 def test_ir_keeps_to_the_portable_subset(ir: dict[str, Any]) -> None:
@@ -87,6 +120,9 @@ def test_ir_keeps_to_the_portable_subset(ir: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("preset", ["smoke", "world", "world-full"])
-def test_preset_is_a_valid_recipe_that_sets_every_parameter(preset: str, ir: dict[str, Any]) -> None:
-    names = parameters(load_recipe(preset, None, []), "store")
+def test_preset_is_a_valid_recipe_that_sets_every_parameter(
+    preset: str, ir: dict[str, Any], pipeline: str
+) -> None:
+    stages = list(STAGES)[: LENGTH[pipeline]]
+    names = parameters(load_recipe(preset, None, []), "store", stages)
     assert set(names) == set(ir["root"]["inputDefinitions"]["parameters"])

@@ -21,10 +21,20 @@ class Workplace:
 
     folder: Path
     library: Path | None = None
+    subcommand: str = "run"
 
     def command(self, *arguments: str) -> list[str]:
         places = ["--root", str(self.folder / "store"), "--runs", str(self.folder / "runs")]
-        return [sys.executable, "-m", "veo_core.cli.main", "run", "--preset", "smoke", *places, *arguments]
+        return [
+            sys.executable,
+            "-m",
+            "veo_core.cli.main",
+            self.subcommand,
+            "--preset",
+            "smoke",
+            *places,
+            *arguments,
+        ]
 
     @property
     def environment(self) -> dict[str, str]:
