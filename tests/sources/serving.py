@@ -1,6 +1,7 @@
 """Real HTTP servers on loopback whose answers a test scripts."""
 
 import hashlib
+import ssl
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -41,8 +42,16 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, answer: Callable[[Request], None], address: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        answer: Callable[[Request], None],
+        address: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         super().__init__((address, port), Request)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.answer = answer
         self.requests: list[tuple[str, dict[str, str]]] = []
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
@@ -55,6 +64,9 @@ class Server(ThreadingHTTPServer):
 
     def url(self, path: str = "/clip.mp4") -> str:
         return f"http://{self.host}{path}"
+
+    def handle_error(self, *arguments: object) -> None:
+        """A client that leaves is no error of the test."""
 
     def close(self) -> None:
         self.shutdown()

@@ -83,12 +83,18 @@ class Signer:
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION])
         self._chain, self._key = Authority().issue((usage, False))
 
-    def sign(self, source: Path, target: Path, label: str = "", **entries: str) -> None:
+    def sign(
+        self, source: Path, target: Path, label: str = "", *, parent: Path | None = None, **entries: str
+    ) -> None:
         """Write `source` to `target` with a manifest; `entries` go into the assertion `label`.
+
+        `parent` is the signed file that this one was made from.
 
         `ai_training="notAllowed"` is the entry "PREFIX.ai_training", the prefix being that of the label.
         """
         made = {"action": "c2pa.created", "digitalSourceType": CAPTURE}
+        if parent is not None:
+            made = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["parent"]}}
         assertions = [{"label": "c2pa.actions", "data": {"actions": [made]}}]
         if label:
             prefix = label.split(".")[0]
@@ -102,4 +108,9 @@ class Signer:
         info = c2pa.C2paSignerInfo(b"es256", self._chain, self._key, b"")
         info.ta_url = None
         with source.open("rb") as before, target.open("w+b") as after:
-            c2pa.Builder(json.dumps(manifest)).sign(c2pa.Signer.from_info(info), "video/mp4", before, after)
+            builder = c2pa.Builder(json.dumps(manifest))
+            if parent is not None:
+                about = {"title": parent.name, "relationship": "parentOf", "label": "parent"}
+                with parent.open("rb") as stream:
+                    builder.add_ingredient(json.dumps(about), "video/mp4", stream)
+            builder.sign(c2pa.Signer.from_info(info), "video/mp4", before, after)

@@ -10,9 +10,18 @@ from veo_core.sources.policy import DownloadPolicy, listed
 
 Resolver = Callable[[str, int], list[str]]
 
-# Prefixes through which a packet to an IPv4 address travels inside an IPv6 one (RFC 6052, 3056, 4380).
-_TRANSLATED = [
-    ipaddress.IPv6Network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
+# IETF protocol assignments, of which some releases of `ipaddress` know only parts (RFC 6890), relays, and
+# prefixes through which a packet to an IPv4 address travels inside an IPv6 one (RFC 6052, 8215, 3056, 4380).
+_SPECIAL = [
+    ipaddress.ip_network(network)
+    for network in (
+        "192.0.0.0/24",
+        "192.88.99.0/24",
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+        "2002::/16",
+        "2001::/32",
+    )
 ]
 
 
@@ -22,12 +31,11 @@ def is_public(address: str) -> bool:
         ip = ipaddress.ip_address(address)
     except ValueError:
         return False
-    if isinstance(ip, ipaddress.IPv6Address) and (
-        ip.ipv4_mapped or ip.scope_id or ip.is_site_local or any(ip in network for network in _TRANSLATED)
-    ):
+    if isinstance(ip, ipaddress.IPv6Address) and (ip.ipv4_mapped or ip.scope_id or ip.is_site_local):
         return False
     special = ip.is_private or ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_reserved
-    return ip.is_global and not special and not ip.is_unspecified
+    listed_special = any(ip in network for network in _SPECIAL if network.version == ip.version)
+    return ip.is_global and not (special or listed_special or ip.is_unspecified)
 
 
 def resolve(host: str, port: int) -> list[str]:

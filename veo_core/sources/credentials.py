@@ -37,10 +37,10 @@ def manifest_bytes(path: Path) -> bytes | None:
         size = os.fstat(stream.fileno()).st_size
         position = 0
         for _ in range(_MAX_BOXES):
+            if position + 8 > size:
+                return None
             stream.seek(position)
             header = stream.read(16)
-            if len(header) < 8:
-                return None
             length, start = int.from_bytes(header[:4], "big"), 8
             if length == 1:
                 length, start = int.from_bytes(header[8:16], "big"), 16
@@ -89,7 +89,7 @@ def read_claims(path: Path, manifest: bytes) -> Claims:
             state=state,
         )
         return Claims(credentials=credentials, opt_out=_opt_out(store["manifests"].values()))
-    except (c2pa.C2paError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (c2pa.C2paError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ItemError(
             "c2pa", f"its C2PA manifest cannot be read: {type(error).__name__}: {reason}"
