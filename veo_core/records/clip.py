@@ -85,16 +85,27 @@ class Description(Record):
     text: str
     objects: list[str] = Field(default_factory=list)
     setting: str = ""
+    people: int = Field(default=0, description="how many are in view")
+    visible_text: list[str] = Field(
+        default_factory=list, description="what can be read, personal data left out"
+    )
+    camera: str = Field(default="", description="how the camera moves")
     judge: str
     judge_version: str
 
 
 class Annotation(Record):
-    """Captions for training, from frames and sound."""
+    """Captions for training, from frames and sound. Empty where the judge does not say."""
 
     caption: str
     short_caption: str
-    sound: str
+    sound: str = Field(description="what is heard")
+    subject: str = ""
+    action: str = ""
+    setting: str = ""
+    camera: str = Field(default="", description="framing and motion")
+    style: str = ""
+    sound_events: list[str] = Field(default_factory=list)
     judge: str
     judge_version: str
 
