@@ -65,7 +65,6 @@ def real_clip(media: FileRef, caption: str) -> Clip:
         "signals": {name: 0.5 for name, info in Signals.model_fields.items() if info.annotation is float},
         "packet_hash": "0" * 64,
         "frame_hashes": [],
-        "signature": "",
         "key_frames": [],
         "split": "validation",
     }

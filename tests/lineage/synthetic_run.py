@@ -171,7 +171,6 @@ class SyntheticRun:
                     },
                     "packet_hash": "0" * 64,
                     "frame_hashes": [],
-                    "signature": "",
                     "key_frames": [key],
                 }
             )

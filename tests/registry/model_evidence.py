@@ -152,7 +152,6 @@ def _clip(store: Store, index: int) -> Clip:
         "signals": {name: 0.5 for name, info in Signals.model_fields.items() if info.annotation is float},
         "packet_hash": "0" * 64,
         "frame_hashes": [],
-        "signature": "",
         "key_frames": [],
         "split": "train" if index < 4 else "validation",
     }

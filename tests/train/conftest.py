@@ -53,7 +53,6 @@ def clip_of(store: Store, index: int, split: str) -> tuple[Clip, bytes]:
         ),
         signals=Signals(motion=1, sharpness=1, luma=30, contrast=10, text=0, bars=0, loudness=-20, clipped=0),
         packet_hash="",
-        signature="",
         frame_hashes=[],
         key_frames=[],
         annotation=Annotation(
