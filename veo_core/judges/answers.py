@@ -1,7 +1,7 @@
 """What became of questions, held in few bytes each."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic
 
@@ -40,8 +40,12 @@ class Outcome(Generic[AnswerT]):
     def answer(self) -> AnswerT | None:
         return None if self.answered is None else self.answered.answer
 
-    def to_bytes(self) -> bytes:
-        """Canonical JSON; `from_bytes` reads it."""
+    def to_bytes(self, content: Sequence[str] = ()) -> bytes:
+        """Canonical JSON; `from_bytes` reads it.
+
+        Args:
+            content: digests of what was asked about, so that `veo forget` finds answers about a clip.
+        """
         if self.answered is not None:
             value: dict[str, Any] = {
                 "answer": self.answered.answer.model_dump(mode="json"),
@@ -52,7 +56,8 @@ class Outcome(Generic[AnswerT]):
             assert self.error is not None
             value = {"error": self.error.rule, "message": str(self.error)}
             source = self.error
-        return canonical_json(value | {"usage": _counts(source.usage), "spent": _counts(source.spent)})
+        value |= {"usage": _counts(source.usage), "spent": _counts(source.spent)}
+        return canonical_json(value | ({"content": list(content)} if content else {}))
 
     @classmethod
     def from_bytes(cls, data: bytes, answer: type[AnswerT]) -> "Outcome[AnswerT]":

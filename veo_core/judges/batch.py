@@ -227,7 +227,8 @@ class _Batch(Generic[AnswerT]):
         if kept is not None:
             outcome = outcome.after(kept.spent)
         if outcome.settled or outcome.spent.requests:
-            await asyncio.to_thread(self._store.set_mark, self._mark(question), outcome.to_bytes())
+            data = outcome.to_bytes(question.content)
+            await asyncio.to_thread(self._store.set_mark, self._mark(question), data)
         return outcome
 
     def _load(self, judge: Judge, question: Question) -> tuple[Outcome[AnswerT] | ItemError | None, Any]:
