@@ -242,3 +242,20 @@ def test_report_ids_are_unique(make_run):
     source = write_report(run.folder, run.store).read_text(encoding="utf-8")
     ids = re.findall(r' id="([^"]+)"', source)
     assert len(ids) == len(set(ids))
+
+
+def test_report_of_a_run_that_ends_with_the_dataset_tells_its_size_and_of_no_model(make_run):
+    run = make_run()
+    package = run.ledger_manifest("package", run.clips(9), [])
+    run.task("package", package.model_copy(update={"metrics": {"train_clips": 7.0, "validation_clips": 2.0}}))
+    run.write()
+    page = page_of(run)
+    assert "Clips to train on7Clips held back2for validation" in page.text
+    assert "Safety gate" not in page.text
+
+
+def test_node_of_an_iteration_is_named_by_its_stage_and_number(make_run):
+    run = make_run()
+    run.task("for-loop-1/3/prepare-part", component="prepare-part")
+    run.write()
+    assert "prepare-part 3" in page_of(run).text

@@ -105,7 +105,7 @@ def _node(stage: StageEvidence, layout: Layout, width: int) -> Html:
         element("title", f"{task.name}: {facts}{'. ' + task.reason if task.reason else ''}"),
         element("rect", x=left, y=top, width=_NODE_WIDTH, height=_NODE_HEIGHT, rx=8, class_="box"),
         element("rect", x=left, y=top + 8, width=4, height=_NODE_HEIGHT - 16, rx=2, class_="strip"),
-        element("text", _clip(task.name, 23), x=left + 14, y=top + 20, class_="name"),
+        element("text", _label(task.name), x=left + 14, y=top + 20, class_="name"),
         element("text", f"{_GLYPHS[task.state]} {facts}", x=left + 14, y=top + 36, class_="facts"),
         href=f"#task-{stage.index}",
         class_=f"node {task.state.lower()}",
@@ -184,8 +184,11 @@ def _pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, default=str) if value else ""
 
 
-def _clip(name: str, most: int) -> str:
-    return name if len(name) <= most else f"…{name[-most + 1 :]}"
+def _label(name: str, most: int = 23) -> str:
+    """A task's name short enough for its node: that of an iteration of a loop comes with its number."""
+    *groups, own = name.split("/")
+    label = f"{own} {groups[-1]}" if groups and groups[-1].isdecimal() else own
+    return label if len(label) <= most else f"…{label[-most + 1 :]}"
 
 
 def state_counts(tasks: list[TaskRecord]) -> str:

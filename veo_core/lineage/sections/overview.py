@@ -6,6 +6,7 @@ from veo_core.lineage.format import duration, moment, short, size
 from veo_core.lineage.html import Html, element, join
 from veo_core.lineage.sections.graph import definitions, state_counts
 from veo_core.lineage.sections.metrics import figure
+from veo_core.records.manifest import Manifest
 from veo_core.records.run import RunRecord
 from veo_core.registry.records import ModelEntry
 from veo_core.safety.records import Decision
@@ -59,11 +60,14 @@ def tiles(evidence: Evidence, decision: Decision | None, entry: ModelEntry | Non
     rows: list[SummaryRow] = []
     for _, manifest in evidence.with_table("summary"):
         rows = evidence.table(manifest.tables["summary"], SummaryRow)
+    kept = _tile(
+        "Clips kept", f"{last.kept}" if last else None, f"of {first.received} collected" if first else ""
+    )
+    if _ends_with_dataset(evidence.run):
+        return element("div", kept, _dataset_tiles(evidence.last("package")), class_="tiles")
     return element(
         "div",
-        _tile(
-            "Clips kept", f"{last.kept}" if last else None, f"of {first.received} collected" if first else ""
-        ),
+        kept,
         _tile("Clips generated", f"{generated.rows}" if generated else None, "with sound"),
         _figure_tile("Prompts followed, seen", rows, "following_all", "seen"),
         _figure_tile("Prompts followed, held-out", rows, "following_all", "held_out"),
@@ -78,6 +82,30 @@ def tiles(evidence: Evidence, decision: Decision | None, entry: ModelEntry | Non
         _registered(decision, entry),
         class_="tiles",
     )
+
+
+def _ends_with_dataset(run: RunRecord) -> bool:
+    """Whether the run's dataset is what it was for: nothing comes after it."""
+    packages = [task.name for task in run.tasks if task.component == "package"]
+    return bool(packages) and not any(name in task.depends_on for task in run.tasks for name in packages)
+
+
+def _dataset_tiles(package: Manifest | None) -> list[Html]:
+    """What a run gave that ends with the dataset."""
+    clips = {split: _count(package, f"{split}_clips") for split in ("train", "validation")}
+    shards = [*package.shards, *package.files.values()] if package else []
+    tars = [ref for ref in shards if ref.path.endswith(".tar")]
+    return [
+        _tile("Clips to train on", clips["train"], ""),
+        _tile("Clips held back", clips["validation"], "for validation"),
+        _tile("Shards", f"{len(tars)}" if package else None, size(sum(ref.bytes for ref in tars))),
+    ]
+
+
+def _count(manifest: Manifest | None, metric: str) -> str | None:
+    if manifest is None or metric not in manifest.metrics:
+        return None
+    return f"{manifest.metrics[metric]:.0f}"
 
 
 def notices(evidence: Evidence) -> Html | None:
