@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.curate.chain import STAGES, Chain, configs
+from benchmarks.curate.chain import STAGES, Chain, Curated, configs
 from benchmarks.curate.judge import JudgeProcess
 from benchmarks.report import Row
 from veo_core.evaluate.intervals import wilson
@@ -56,17 +56,17 @@ class Item(NamedTuple):
 class Outcome:
     """What curation decided on each file, and what each file was planned to be."""
 
-    def __init__(self, chain: Chain, world: WorldSpec) -> None:
+    def __init__(self, chain: Curated, world: WorldSpec) -> None:
         self.plans = {clip_name(index): plan(world, index) for index in range(world.clips)}
         self.clips = {clip.clip_id: clip for clip in chain.clips("prepare")}
         names = {source.source_id: source.name for source in chain.sources()}
-        for decision in chain.decisions("collect"):
+        for decision in chain.ledger("collect"):
             if decision.source not in names:
-                names[decision.source] = _name_in(decision)
+                names[decision.source] = name_in(decision)
         self.items = [
-            Item(names[decision.source], decision) for stage in STAGES for decision in chain.decisions(stage)
+            Item(names[decision.source], decision) for stage in STAGES for decision in chain.ledger(stage)
         ]
-        kept = {decision.item for decision in chain.decisions("package") if decision.verdict == "kept"}
+        kept = {decision.item for decision in chain.ledger("package") if decision.verdict == "kept"}
         self.kept = {self.clips[item].source.name for item in kept}
 
     def named(self, stage: str, rule: str) -> set[str]:
@@ -83,7 +83,8 @@ class Outcome:
         return clip.source.name if partner is None else clip_name(partner), clip.shot
 
 
-def _name_in(decision: Decision) -> str:
+def name_in(decision: Decision) -> str:
+    """The file that a decision of collect is about."""
     found = _NAME.search(decision.evidence)
     if found is None:
         raise RuntimeError(f"the ledger of {decision.stage} does not name the file of {decision.item}")
@@ -135,7 +136,7 @@ def _splits(outcome: Outcome) -> Iterator[Row]:
     yield _share("variable_frame_rate, kept: recall", len(uneven & outcome.kept), len(uneven), RECALL)
 
 
-def _copies(outcome: Outcome, chain: Chain) -> Iterator[Row]:
+def _copies(outcome: Outcome, chain: Curated) -> Iterator[Row]:
     """A pair of a copy and its original counts as found where not both of them pass dedup."""
     received = {clip.clip_id for clip in chain.clips("describe")}
     passed = {clip.clip_id for clip in chain.clips("dedup")}
@@ -154,7 +155,7 @@ def _copies(outcome: Outcome, chain: Chain) -> Iterator[Row]:
         totals.update(pairs=pairs, found=found)
         yield _share(f"{flaw}: recall", found, pairs, RECALL)
     yield _share("duplicates of all kinds: recall", totals["found"], totals["pairs"], 0.99)
-    dropped = [d for d in chain.decisions("dedup") if d.rule in COPIES]
+    dropped = [d for d in chain.ledger("dedup") if d.rule in COPIES]
     false = sum(outcome.scene(d.item) != outcome.scene(partner_of(d)) for d in dropped)
     yield _share("duplicates of all kinds: precision", len(dropped) - false, len(dropped), PRECISION)
     yield _share("false merges, of clips compared", false, len(received), 0.001, "<=")

@@ -4,13 +4,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from veo_core.records.base import Record
 from veo_core.records.clip import Clip, Source
 from veo_core.records.ledger import Decision
 from veo_core.records.manifest import Manifest
@@ -47,8 +46,30 @@ def configs(world: WorldSpec, changes: Mapping[str, Mapping[str, Any]] | None = 
     return chosen
 
 
-class Chain:
-    """Curation in `folder`: its store, and the manifest of each stage.
+class Curated:
+    """What curation left in a store: the manifests of its stages, and their tables."""
+
+    store: Store
+
+    def manifest(self, stage: str) -> Manifest:
+        raise KeyError(stage)
+
+    def manifest_bytes(self) -> dict[str, bytes]:
+        """The bytes of each stage's manifest."""
+        return {stage: self.manifest(stage).to_bytes() for stage in STAGES}
+
+    def ledger(self, stage: str) -> list[Decision]:
+        return self.store.get_table(self.manifest(stage).tables["ledger"], Decision)
+
+    def clips(self, stage: str) -> list[Clip]:
+        return self.store.get_table(self.manifest(stage).tables["clips"], Clip)
+
+    def sources(self) -> list[Source]:
+        return self.store.get_table(self.manifest("collect").tables["sources"], Source)
+
+
+class Chain(Curated):
+    """Curation by commands in `folder`: its store, and the manifest of each stage.
 
     Args:
         folder: made where it does not exist.
@@ -110,19 +131,3 @@ class Chain:
 
     def manifest(self, stage: str) -> Manifest:
         return Manifest.load(self.path(stage))
-
-    def manifests(self) -> dict[str, bytes]:
-        """The bytes of each stage's manifest."""
-        return {stage: self.path(stage).read_bytes() for stage in STAGES}
-
-    def decisions(self, stage: str) -> Iterator[Decision]:
-        yield from self._rows(stage, "ledger", Decision)
-
-    def clips(self, stage: str) -> Iterator[Clip]:
-        yield from self._rows(stage, "clips", Clip)
-
-    def sources(self) -> Iterator[Source]:
-        yield from self._rows("collect", "sources", Source)
-
-    def _rows(self, stage: str, table: str, record: type[Record]) -> Iterator[Any]:
-        return iter(self.store.get_table(self.manifest(stage).tables[table], record))

@@ -1,6 +1,5 @@
 """One container, parts of a pipeline, a pool of processes, Ray: the same work gives the same manifests."""
 
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,7 @@ def rows(seed: int, quick: bool, folder: Path) -> Iterator[Row]:
     with JudgeProcess(folder) as judge:
         for tier in TIERS:
             start = time.perf_counter()
-            manifests[tier] = TIERS[tier](folder / tier, chosen, judge.url).manifests()
+            manifests[tier] = TIERS[tier](folder / tier, chosen, judge.url).manifest_bytes()
             seconds[tier] = time.perf_counter() - start
     for tier in TIERS:
         yield Row(f"all stages, {tier}", world.clips / seconds[tier], "files/s")
@@ -58,15 +57,9 @@ def in_pool(folder: Path, chosen: Configs, judge: str) -> Chain:
 
 def on_ray(folder: Path, chosen: Configs, judge: str) -> Chain:
     """Each stage that works in shards with Ray Data, on a cluster of this machine."""
-    library = str(Path(__file__).parents[2])
-    environment = {"VEO_EXECUTOR": "ray", "PYTHONPATH": os.pathsep.join([library, *_python_path()])}
-    chain = Chain(folder, chosen, judge, workers=2, environment=environment)
+    chain = Chain(folder, chosen, judge, workers=2, environment={"VEO_EXECUTOR": "ray"})
     chain.run()
     return chain
-
-
-def _python_path() -> list[str]:
-    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
 TIERS = {"in process": in_process, "in parts": in_parts, "pool": in_pool, "Ray": on_ray}

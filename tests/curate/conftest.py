@@ -4,10 +4,12 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "judges"))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from curation import SPEC, Curation, JudgeProcess, manifest_of
+from curation import SPEC, Curation, judged_by, manifest_of
 from scripted import ScriptedServer
 
+from benchmarks.curate.judge import JudgeProcess
 from veo_core.records.manifest import Manifest
 from veo_core.storage import Store
 
@@ -23,7 +25,7 @@ def judge(tmp_path_factory):
 def curated(tmp_path_factory, judge) -> Curation:
     """200 clips of the world, half of them flawed, after every stage of curation."""
     root = Path(tmp_path_factory.mktemp("curated"))
-    with judge.in_environment():
+    with judged_by(judge):
         return Curation.of(SPEC, Store(str(root)))
 
 

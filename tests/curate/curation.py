@@ -1,44 +1,33 @@
 """Curation of world footage whose truth is known, for tests."""
 
 import contextlib
-import json
+import importlib
 import os
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from veo_core.curate import (
-    annotate,
-    collect,
-    dedup,
-    describe,
-    package,
-    prepare,
-    quality_filter,
-    safety_filter,
-)
-from veo_core.curate.decisions import read_clips
-from veo_core.curate.produce import Spec
+from benchmarks.curate.accuracy import name_in
+from benchmarks.curate.chain import INPUTS, STAGES, Curated, configs
+from benchmarks.curate.judge import JudgeProcess
+from veo_core.curate.prepare import PrepareConfig
 from veo_core.records.clip import Clip
 from veo_core.records.ledger import Decision
 from veo_core.records.manifest import Manifest
-from veo_core.stage import Context
+from veo_core.stage import Context, Part, PartFinished, interface_of
 from veo_core.storage import Store
 from veo_core.world.plan import Plan, plan
 from veo_core.world.truth import WorldSpec, clip_name
 
 SPEC = WorldSpec(clips=200, seed=5, flaws=0.5)
-STAGES = ("collect", "prepare", "describe", "dedup", "safety", "quality", "annotate", "package")
-# What the world films as "too long" (7.5 s) and "over-sized" (1024 pixels) must be named as such.
-PREPARE = prepare.PrepareConfig(spec=Spec(max_shot_seconds=6.0, max_pixels=512 * 512))
+PREPARE = PrepareConfig.parse(configs(SPEC)["prepare"], where="world preset")
 
 
-def context(store: Store, stage: str = "stage", *, workers: int = 2, key: str = "key") -> Context:
-    return Context(stage=stage, store=store, seed=0, key=key, workers=workers)
+def context(
+    store: Store, stage: str = "stage", *, workers: int = 2, key: str = "key", **more: Any
+) -> Context:
+    return Context(stage=stage, store=store, seed=0, key=key, workers=workers, **more)
 
 
 def manifest_of(store: Store, clips: Sequence[Clip]) -> Manifest:
@@ -52,8 +41,22 @@ def ledger_of(manifest: Manifest, store: Store) -> list[Decision]:
     return store.get_table(manifest.tables["ledger"], Decision)
 
 
+@contextlib.contextmanager
+def judged_by(judge: JudgeProcess) -> Iterator[None]:
+    """Stages of this process ask `judge`."""
+    before = os.environ.get("OPENAI_BASE_URL")
+    os.environ["OPENAI_BASE_URL"] = judge.url
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OPENAI_BASE_URL"]
+        else:
+            os.environ["OPENAI_BASE_URL"] = before
+
+
 @dataclass
-class Curation:
+class Curation(Curated):
     """The manifests of all stages by name, and what each file was planned to be."""
 
     store: Store
@@ -61,32 +64,43 @@ class Curation:
     manifests: dict[str, Manifest]
 
     @classmethod
-    def of(cls, spec: WorldSpec, store: Store) -> "Curation":
+    def of(
+        cls,
+        spec: WorldSpec,
+        store: Store,
+        *,
+        changes: dict[str, dict[str, Any]] | None = None,
+        parts: dict[str, int] | None = None,
+        **details: Any,
+    ) -> "Curation":
+        """Run every stage in this process.
+
+        Args:
+            spec: what is filmed.
+            store: an empty one.
+            changes: of the world preset's configuration, by stage.
+            parts: how many parts of a stage run before the whole of it does.
+            details: fields of each stage's context.
+        """
         made: dict[str, Manifest] = {}
-        made["collect"] = collect.run(
-            config=collect.CollectConfig(world=spec), context=context(store, "collect")
-        )
-        made["prepare"] = prepare.run(
-            sources=made["collect"], config=PREPARE, context=context(store, "prepare")
-        )
-        chain = (
-            ("describe", describe.run, describe.DescribeConfig()),
-            ("dedup", dedup.run, dedup.DedupConfig()),
-            ("safety", safety_filter.run, safety_filter.SafetyFilterConfig()),
-            ("quality", quality_filter.run, quality_filter.QualityFilterConfig()),
-            ("annotate", annotate.run, annotate.AnnotateConfig()),
-            ("package", package.run, package.PackageConfig()),
-        )
-        last = made["prepare"]
-        for name, run, config in chain:
-            last = made[name] = run(clips=last, config=config, context=context(store, name))
+        last: Manifest | None = None
+        for stage, chosen in configs(spec, changes).items():
+            run = importlib.import_module(f"veo_core.curate.{stage}").run
+            config = interface_of(run).config.parse(chosen, where=stage)
+            given = {INPUTS[stage]: last} if last else {}
+            count = (parts or {}).get(stage, 0)
+            for index in range(count):
+                with contextlib.suppress(PartFinished):
+                    run(
+                        **given,
+                        config=config,
+                        context=context(store, stage, part=Part(index, count), **details),
+                    )
+            last = made[stage] = run(**given, config=config, context=context(store, stage, **details))
         return cls(store, spec, made)
 
-    def ledger(self, stage: str) -> list[Decision]:
-        return ledger_of(self.manifests[stage], self.store)
-
-    def clips(self, stage: str) -> list[Clip]:
-        return read_clips(self.manifests[stage], self.store)
+    def manifest(self, stage: str) -> Manifest:
+        return self.manifests[stage]
 
     def plan_of(self, name: str) -> Plan:
         return plan(self.spec, int(Path(name).stem.removeprefix("clip-")))
@@ -100,11 +114,11 @@ class Curation:
 
     def fates(self) -> dict[str, list[Decision]]:
         """The last decisions on each file's items, by file name."""
-        names = {self.source_id(clip): clip.source.name for clip in self.clips("prepare")}
-        names |= {d.source: d.evidence.split(":")[0] for d in self.ledger("collect")}
+        names = {source.source_id: source.name for source in self.sources()}
         last: dict[str, Decision] = {}
         for stage in STAGES:
             for decision in self.ledger(stage):
+                names.setdefault(decision.source, name_in(decision) if stage == "collect" else "")
                 kept_source = stage == "collect" and decision.verdict == "kept"
                 if not kept_source:
                     last[decision.item] = decision
@@ -112,54 +126,3 @@ class Curation:
         for decision in last.values():
             fates.setdefault(names[decision.source], []).append(decision)
         return fates
-
-    @staticmethod
-    def source_id(clip: Clip) -> str:
-        return clip.source.source_id
-
-
-class JudgeProcess:
-    """`veo world serve` on a free port."""
-
-    def __init__(self, folder: Path) -> None:
-        self._ready = folder / "url"
-
-    def __enter__(self) -> "JudgeProcess":
-        arguments = ["serve", "--port", "0", "--ready-file", str(self._ready)]
-        self._process = subprocess.Popen([sys.executable, "-m", "veo_core.world.main", *arguments])
-        while not self._ready.exists() or not self._ready.read_text().strip():
-            assert self._process.poll() is None, "the judge server did not start"
-            time.sleep(0.05)
-        self.url = self._ready.read_text().strip()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._process.terminate()
-        self._process.wait()
-
-    @contextlib.contextmanager
-    def in_environment(self):
-        before = os.environ.get("OPENAI_BASE_URL")
-        os.environ["OPENAI_BASE_URL"] = self.url
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ["OPENAI_BASE_URL"]
-            else:
-                os.environ["OPENAI_BASE_URL"] = before
-
-    def stats(self) -> dict:
-        with urllib.request.urlopen(self._at("/stats")) as response:
-            return json.load(response)
-
-    def set_faults(self, **rates: float) -> None:
-        request = urllib.request.Request(
-            self._at("/faults"),
-            data=json.dumps(rates).encode(),
-            headers={"content-type": "application/json"},
-        )
-        urllib.request.urlopen(request).close()
-
-    def _at(self, path: str) -> str:
-        return self.url.removesuffix("/v1") + path

@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from curation import PREPARE, JudgeProcess, context, ledger_of, manifest_of
+from curation import PREPARE, context, ledger_of, manifest_of
 
+from benchmarks.curate.judge import JudgeProcess
 from veo_core.curate import describe
 from veo_core.curate.decisions import read_clips
 from veo_core.records.clip import Clip, Source
