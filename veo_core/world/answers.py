@@ -18,7 +18,9 @@ _MIRRORS: tuple[dict[Direction, Direction], ...] = (
 )
 
 
-def facts(words: str, clips: Sequence[SeenPicture], sound: HeardSound | None, seed: int) -> dict[str, Any]:
+def facts(
+    words: str, clips: Sequence[SeenPicture], sound: HeardSound | None, seed: int, *, pictures: int = 0
+) -> dict[str, Any]:
     """Everything that can be said, by property name.
 
     Args:
@@ -26,6 +28,7 @@ def facts(words: str, clips: Sequence[SeenPicture], sound: HeardSound | None, se
         clips: what is seen of the clip; of two clips where they are to be compared; empty without pictures.
         sound: what is heard, None where no sound is given.
         seed: chooses among phrasings.
+        pictures: how many pictures there are of the first clip, to say something of each.
     """
     heard = {"sound": _sound(sound)}
     if not clips:
@@ -41,7 +44,9 @@ def facts(words: str, clips: Sequence[SeenPicture], sound: HeardSound | None, se
         "short_caption": _short_caption(first),
         "unsafe": hazard,
         "category": "hazard" if hazard else "none",
+        "frames": [_picture(first, number) for number in range(pictures)],
         "readable_text": any(clip.text for clip in clips),
+        "text_overlay": any(clip.text for clip in clips),
         "watermark_or_logo": overlay,
         "acceptable": all(clip.objects for clip in clips) and not overlay,
         "reason": _reason(first),
@@ -97,6 +102,12 @@ def _of_sound(sound: HeardSound) -> dict[str, Any]:
         "acceptable": not sound.silent,
         "reason": f"What is heard: {_sound(sound)}.",
     }
+
+
+def _picture(seen: SeenPicture, number: int) -> dict[str, Any]:
+    """What is to be said of one picture of a clip."""
+    unsafe = number in seen.signs
+    return {"unsafe": unsafe, "category": "hazard" if unsafe else "none", "score": float(unsafe)}
 
 
 def _object(item: SeenObject) -> dict[str, Any]:

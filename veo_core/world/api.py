@@ -141,7 +141,8 @@ def chat_completion(body: Any) -> dict[str, Any]:
         pictures = pictures_of([url for clip in clips for url in clip])
         seen = [_seen([pictures.pop(0) for _ in clip], asked.words) for clip in clips]
         heard = None if sound is None else hear(*sound)
-        content = _content(request.response_format, facts(asked.words, seen, heard, _seed(asked)))
+        known = facts(asked.words, seen, heard, _seed(asked), pictures=len(clips[0]) if clips else 0)
+        content = _content(request.response_format, known)
     except (EvidenceError, SchemaError) as error:
         raise ApiError(400, str(error)) from None
     limit = request.max_completion_tokens or request.max_tokens

@@ -67,10 +67,12 @@ def see(frames: npt.NDArray[np.uint8], pts: npt.NDArray[np.float64] | None) -> S
         for track in tracks
         if track.label != _SIGN
     ]
+    signs = {int(index) for track in tracks if track.label == _SIGN for index in track.seen}
     text, logo = _overlays(cv2.subtract(palest, colourfulness), ground)
     return SeenPicture(
         objects=tuple(sorted(objects, key=lambda item: (item.start[1], item.start[0]))),
-        hazard=any(track.label == _SIGN for track in tracks),
+        hazard=bool(signs),
+        signs=tuple(sorted(signs)),
         text=text,
         logo=logo,
         background=(float(ground[0]), float(ground[1]), float(ground[2])),

@@ -24,6 +24,7 @@ class SeenPicture(Record):
 
     objects: tuple[SeenObject, ...] = Field(description="from the top left of the first frame")
     hazard: bool = Field(description="the sign that stands for harmful content is in view")
+    signs: tuple[int, ...] = Field(default=(), description="the pictures, from 0 on, in which it is")
     text: bool = Field(description="text is burnt into the picture")
     logo: bool = Field(description="a mark sits in a corner")
     background: tuple[float, float, float] = Field(description="mean levels of red, green, blue, 0 to 255")
