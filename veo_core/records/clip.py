@@ -45,7 +45,10 @@ class Source(Record):
 
 
 class MediaFacts(Record):
-    """What the prepared file is, as read back from it."""
+    """What the prepared file is, as read back from it.
+
+    made_by: "remux" where the source's own compressed pictures and sound were copied, else "transcode".
+    """
 
     width: int
     height: int
@@ -54,17 +57,27 @@ class MediaFacts(Record):
     seconds: float
     audio_rate: int
     audio_seconds: float
+    audio_channels: int = 1
+    codec: str = "h264"
+    made_by: Literal["remux", "transcode"] = "transcode"
 
 
 class Signals(Record):
     """Figures measured in the one decode pass over the source shot, before the transcode.
 
+    Those of the picture and the sound are about the clip's time; only sync is about the whole shot.
+
     motion: mean absolute luma difference of consecutive frames at analysis size, 0 to 255.
     sharpness: share of the picture's fine variation that a further blur would take away, 0 to 1.
     luma: mean luma, 0 to 255. contrast: its standard deviation.
+    underexposed, overexposed: shares of the picture at levels of at most 16 and at least 239 of 255.
     text: score of burnt-in text, 0 to 1. bars: share of the picture that black bars covered.
+    has_audio: whether the source has a sound track.
     loudness: dBFS root mean square of the sound, -120 for silence or no sound track.
+    lufs: EBU R128 integrated loudness, LUFS; -70, its gate, for silence.
+    silence: share of the clip's time that is below -60 dBFS.
     clipped: share of samples at full scale.
+    duration_gap: seconds by which the source's sound is longer than its picture, None without a sound track.
     sync: seconds by which the sound lags the picture, None where nothing can be matched.
     """
 
@@ -72,10 +85,16 @@ class Signals(Record):
     sharpness: float
     luma: float
     contrast: float
+    underexposed: float = 0.0
+    overexposed: float = 0.0
     text: float
     bars: float
+    has_audio: bool = True
     loudness: float
+    lufs: float = -70.0
+    silence: float = 0.0
     clipped: float
+    duration_gap: float | None = None
     sync: float | None = None
 
 
@@ -110,6 +129,24 @@ class Annotation(Record):
     judge_version: str
 
 
+class Region(Record):
+    """A box around something in one key frame, in shares of the picture's width and height."""
+
+    frame: int = Field(description="index of the key frame")
+    x0: float = Field(description="left edge")
+    y0: float = Field(description="top edge")
+    x1: float
+    y1: float
+
+
+class Flag(Record):
+    """Something that a judge saw in a clip and for which the quality filter has a policy, such as a face."""
+
+    kind: str
+    policy: Literal["keep", "blur", "drop"] = Field(description="what the policy demanded")
+    regions: list[Region] = Field(default_factory=list, description="where; blurred where policy is blur")
+
+
 class Clip(Record):
     """One clip: a shot of a source, prepared to the training spec."""
 
@@ -124,6 +161,7 @@ class Clip(Record):
     frame_hashes: list[str] = Field(description="perceptual hashes in time order, hexadecimal")
     key_frames: list[FileRef] = Field(description="JPEG files in time order")
     description: Description | None = None
+    flags: list[Flag] = Field(default_factory=list, description="set by the quality filter")
     annotation: Annotation | None = None
     split: Literal["train", "validation", ""] = ""
     bucket: str = Field(default="", description="name of the bucket that package put it in")
