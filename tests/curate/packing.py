@@ -2,7 +2,6 @@
 
 import cv2
 import numpy as np
-from curation import context, ledger_of
 
 from veo_core.curate.package import PackageConfig, run
 from veo_core.records.base import sha256_bytes
@@ -10,6 +9,7 @@ from veo_core.records.clip import Annotation, Clip, MediaFacts, Pair, Signals, S
 from veo_core.records.dataset import DatasetSpec, Shard
 from veo_core.records.ledger import Decision
 from veo_core.records.manifest import Manifest
+from veo_core.stage import Context
 from veo_core.storage import Store
 
 SIGNALS = Signals(
@@ -99,7 +99,10 @@ class Packed:
 
     @property
     def ledger(self) -> dict[str, Decision]:
-        return {decision.item: decision for decision in ledger_of(self.manifest, self.store)}
+        return {
+            decision.item: decision
+            for decision in self.store.get_table(self.manifest.tables["ledger"], Decision)
+        }
 
     @property
     def spec(self) -> DatasetSpec:
@@ -114,5 +117,6 @@ def pack(store: Store, clips: list[Clip], tables: dict | None = None, **config: 
         rows=len(rows),
         tables={"clips": store.put_table(rows, Clip), **(tables or {})},
     )
-    made = run(clips=manifest, config=PackageConfig.model_validate(config), context=context(store, "package"))
+    context = Context(stage="package", store=store, seed=0, key="key", workers=1)
+    made = run(clips=manifest, config=PackageConfig.model_validate(config), context=context)
     return Packed(store, made)

@@ -1,0 +1,133 @@
+"""A clip's or a source's story as text, in the order in which it happened."""
+
+import json
+from collections.abc import Iterable, Iterator
+
+from veo_core.lineage.why import ClipStory, Fate, Story
+from veo_core.records.clip import Clip, Source
+from veo_core.records.generated import GeneratedClip
+from veo_core.records.ledger import Decision
+
+_LABEL = 14
+
+
+def story_text(story: Story) -> str:
+    """The whole story."""
+    return "\n".join(_lines(story)) + "\n"
+
+
+def _lines(story: Story) -> Iterator[str]:
+    if story.generated is not None:
+        yield from _generated(story.generated)
+    else:
+        yield f"source {story.source_id}"
+        if story.forgotten:
+            yield from _forgotten(story.forgotten)
+        yield from _source(story.source) if story.source else ()
+        for fate in story.fates:
+            yield from _fate(fate)
+        if not story.clips:
+            yield _line("clips", "none was made of it")
+        for clip in story.clips:
+            yield ""
+            yield from _clip(clip)
+    yield from (_line("not known", text) for text in story.unknown)
+    yield _line("run", story.run)
+
+
+def _source(source: Source) -> Iterator[str]:
+    yield _line("file", f"{source.name} ({source.file.bytes} bytes, sha256 {source.file.sha256})")
+    yield _line("origin", " ".join(filter(None, (source.origin, source.source_url, source.retrieved_at))))
+    yield _line("author", " ".join(filter(None, (source.author or "not stated", source.author_url))))
+    yield _line("licence", " ".join(filter(None, (source.licence_id or "not stated", source.licence_url))))
+    yield _line("training", f"{source.ml_training}: {source.evidence or 'no evidence'}")
+    if source.credentials is not None:
+        held = source.credentials
+        made = ", ".join(filter(None, (held.generator, held.issuer, held.state)))
+        yield _line("C2PA", f"{held.claim} ({made}), manifest sha256 {held.sha256}")
+    if source.caption:
+        yield _line("came with", source.caption)
+
+
+def _clip(story: ClipStory) -> Iterator[str]:
+    yield f"clip {story.clip_id}"
+    if story.clip is not None:
+        yield from _prepared(story.clip)
+    for fate in story.fates:
+        yield from _fate(fate)
+    for twin in story.duplicates:
+        yield _line("its copy", f"{twin.clip_id} ({twin.name}): {_reason(twin.decision)}")
+    if story.clip is not None and story.clip.split:
+        yield _line("packed", f"{story.clip.split}, bucket {story.clip.bucket}, shard {story.clip.shard}")
+    for training in story.trainings:
+        models = ", ".join(training.models) or "no model"
+        where = f"run {training.run}, dataset {training.dataset[:12]}, {training.split}"
+        yield _line("trained on it" if training.split == "train" else "held back", f"{models} ({where})")
+
+
+def _prepared(clip: Clip) -> Iterator[str]:
+    facts = clip.facts
+    yield _line("shot", f"{clip.shot}, from {clip.start:.2f} s of {clip.source.name}")
+    yield _line(
+        "prepared",
+        f"{facts.width}x{facts.height}, {facts.frames} frames at {facts.fps:g} fps, {facts.seconds:.2f} s, "
+        f"sound {facts.audio_seconds:.2f} s at {facts.audio_rate} Hz, sha256 {clip.media.sha256}",
+    )
+    measured = {name: value for name, value in clip.signals.model_dump().items() if value is not None}
+    yield _line("signals", ", ".join(f"{name} {_figure(value)}" for name, value in measured.items()))
+    if clip.description is not None:
+        said = clip.description
+        yield _line("described", f"{said.text} ({said.judge}, {said.judge_version})")
+    if clip.annotation is not None:
+        note = clip.annotation
+        yield _line("caption", f"{note.caption} ({note.judge}, {note.judge_version})")
+        yield _line("short", note.short_caption)
+        yield _line("heard", note.sound or "nothing")
+
+
+def _fate(fate: Fate) -> Iterator[str]:
+    decision = fate.decision
+    stage = fate.task.rsplit("/", 1)[-1]
+    yield _line(stage, f"{decision.verdict}{': ' if decision.rule else ''}{_reason(decision)}")
+    if decision.partner:
+        yield _line("", f"compared with {decision.partner} ({fate.partner_name or 'name not known'})")
+    if decision.evidence:
+        yield _line("", decision.evidence)
+    if decision.judge:
+        yield _line("", f"judge {decision.judge} {decision.judge_version}".strip())
+
+
+def _reason(decision: Decision) -> str:
+    """Rule, figures and scores in one line."""
+    parts = [decision.rule]
+    if decision.value:
+        limit = f" (threshold {decision.threshold})" if decision.threshold else ""
+        parts.append(f"{decision.value}{limit}")
+    parts += [f"{name} {_figure(value)}" for name, value in sorted(decision.scores.items())]
+    return ", ".join(filter(None, parts))
+
+
+def _generated(clip: GeneratedClip) -> Iterator[str]:
+    yield f"generated clip {clip.clip_id}"
+    yield _line("prompt", f"{clip.prompt} ({clip.mode}, {clip.split}, seed {clip.seed})")
+    yield _line("film", f"{clip.width}x{clip.height}, {clip.frames} frames at {clip.fps:g} fps")
+    if clip.first_frame is not None:
+        yield _line("began with", f"sha256 {clip.first_frame.sha256}")
+
+
+def _forgotten(note: str) -> Iterable[str]:
+    value = json.loads(note)
+    by = f" by {value['by']}" if value.get("by") else ""
+    yield _line("FORGOTTEN", f"on {value.get('when', '?')}{by}: {value.get('why') or 'no reason given'}")
+
+
+def _figure(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    return str(value)
+
+
+def _line(label: str, text: str) -> str:
+    return f"  {label:{_LABEL}} {' '.join(text.split())}"
