@@ -107,7 +107,7 @@ def _of_sound(sound: HeardSound) -> dict[str, Any]:
 def _picture(seen: SeenPicture, number: int) -> dict[str, Any]:
     """What is to be said of one picture of a clip."""
     unsafe = number in seen.signs
-    return {"unsafe": unsafe, "category": "hazard" if unsafe else "none", "score": float(unsafe)}
+    return {"unsafe": unsafe, "category": "hazard" if unsafe else "none", "risk": float(unsafe)}
 
 
 def _object(item: SeenObject) -> dict[str, Any]:
