@@ -49,6 +49,14 @@ class TaskRecord(Record):
     peak_rss_bytes: int | None = None
 
 
+class Change(Record):
+    """A later change of what a run published, such as a source that was forgotten."""
+
+    when: str = Field(description="ISO 8601")
+    why: str
+    digests: dict[str, str] = Field(description="digests of the manifests before, and what they are now")
+
+
 class RunRecord(Record):
     """A run of a compiled pipeline; written to `run.json` in the run's folder at each change of state.
 
@@ -72,3 +80,4 @@ class RunRecord(Record):
     memory_bytes: int = 0
     packages: dict[str, str] = Field(default_factory=dict, description="versions of installed libraries")
     tasks: list[TaskRecord] = Field(default_factory=list)
+    changes: list[Change] = Field(default_factory=list, description="made after the run had ended")

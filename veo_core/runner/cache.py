@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -160,6 +160,24 @@ class CacheStore:
         key = parts.digest
         _write(self.folder / "entries" / f"{key}", entry)
         _write(self._latest_path(task), Latest(key=key, parts=parts))
+
+    def discard(self, is_stale: Callable[[bytes], bool]) -> int:
+        """Delete what tasks produced where `is_stale` says so of any of their files' bytes.
+
+        Returns:
+            The number of entries that are gone; their tasks will run anew.
+        """
+        stale = {path.name for path in self.folder.glob("objects/*/*") if is_stale(path.read_bytes())}
+        gone = 0
+        for path in sorted(self.folder.glob("entries/*")):
+            entry = _read(path, Entry)
+            files = {digest for a in entry.artifacts.values() for digest in a.files.values()} if entry else set()
+            if files & stale:
+                path.unlink(missing_ok=True)
+                gone += 1
+        for digest in stale:
+            self._object(digest).unlink(missing_ok=True)
+        return gone
 
     def _latest_path(self, task: str) -> Path:
         return self.folder / "latest" / f"{sha256_bytes(task.encode())}"

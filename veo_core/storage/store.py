@@ -151,6 +151,33 @@ class Store:
             return None
         return data
 
+    def objects(self) -> list[str]:
+        """Paths of all objects, and of what a killed write left (its name begins with a dot)."""
+        return self._list("objects")
+
+    def marks(self) -> list[str]:
+        """Keys of all marks."""
+        return [path.removeprefix("marks/") for path in self._list("marks")]
+
+    def remove_object(self, path: str) -> None:
+        """Delete an object for good; one that is gone already is none."""
+        self._remove(path)
+
+    def remove_mark(self, key: str) -> None:
+        """Delete a mark; one that is gone already is none."""
+        self._remove(f"marks/{key}")
+
+    def _list(self, folder: str) -> list[str]:
+        self._fs.invalidate_cache()
+        found = self._fs.find(f"{self._base}/{folder}")
+        return sorted(str(path).removeprefix(f"{self._base}/") for path in found)
+
+    def _remove(self, path: str) -> None:
+        try:
+            self._fs.rm_file(f"{self._base}/{path}")
+        except FileNotFoundError:
+            return
+
     def _exists(self, path: str, size: int) -> bool:
         try:
             return bool(self._fs.size(f"{self._base}/{path}") == size)
