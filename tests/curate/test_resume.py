@@ -9,11 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from curation import PREPARE, context, ledger_of, manifest_of
+from curation import PREPARE, manifest_of
 
 from benchmarks.curate.judge import JudgeProcess
-from veo_core.curate import describe
-from veo_core.curate.decisions import read_clips
 from veo_core.records.clip import Clip, Source
 from veo_core.records.manifest import Manifest
 from veo_core.storage import Store
@@ -106,22 +104,3 @@ def test_prepare_when_killed_goes_on_with_the_shards_that_are_left(curated, tmp_
     for path in set(marks(curated.store, "prepare")) - before:
         path.unlink()
     assert stage.finish() == resumed
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-def test_faulty_server_loses_nothing(curated, tmp_path, monkeypatch, seed):
-    clips = manifest_of(curated.store, curated.clips("package")[:CLIPS])
-    with JudgeProcess(tmp_path) as judge:
-        rates = {"too_many": 0.1, "error": 0.05, "malformed": 0.05, "refusal": 0.02, "slow": 0.05}
-        judge.set_faults(**rates, slow_seconds=0.2, retry_after=0.01, seed=seed)
-        monkeypatch.setenv("OPENAI_BASE_URL", judge.url)
-        config = describe.DescribeConfig(prompt=f"What is seen, {seed}?")
-        manifest = describe.run(clips=clips, config=config, context=context(curated.store, "describe"))
-        outcomes = judge.stats()["outcomes"]
-    assert outcomes["429 too_many"] + outcomes["500 error"] + outcomes["200 malformed"] > 0
-    assert (manifest.counts.received, manifest.counts.failed) == (CLIPS, 0)
-    refused = [d for d in ledger_of(manifest, curated.store) if d.rule == "judge_refusal"]
-    assert len(refused) == manifest.counts.quarantined == outcomes.get("200 refusal", 0)
-    kept = read_clips(manifest, curated.store)
-    assert len(kept) == CLIPS - len(refused)
-    assert all(" moves " in clip.description.text for clip in kept)
