@@ -1,14 +1,9 @@
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "curate"))
-
 from serving import Server
 from signing import Signer
 
-from veo_core.sources.policy import DownloadPolicy
 from veo_core.storage import Store
 from veo_core.world.studio import film_clip
 from veo_core.world.truth import WorldSpec
@@ -51,11 +46,3 @@ def serve():
     yield start
     for server in servers:
         server.close()
-
-
-def policy_for(*servers: Server, **changes) -> DownloadPolicy:
-    """A policy that lets downloads reach test servers, and does not wait long."""
-    hosts = [server.host for server in servers]
-    quick = {"backoff_seconds": 0.0, "max_wait_seconds": 5.0, "read_seconds": 5.0, "max_seconds": 20.0}
-    values = {"allowed_hosts": hosts, "allow_private_hosts": hosts, "allow_http": True} | quick | changes
-    return DownloadPolicy(**values)

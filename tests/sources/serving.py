@@ -1,10 +1,13 @@
 """Real HTTP servers on loopback whose answers a test scripts."""
 
+import contextlib
 import hashlib
 import ssl
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from veo_core.sources.policy import DownloadPolicy
 
 
 class Request(BaseHTTPRequestHandler):
@@ -16,10 +19,8 @@ class Request(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
         self.close_connection = True
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.server.answer(self)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
 
     def reply(self, status: int, body: bytes = b"", **headers: str) -> None:
         """A whole answer; `content_type` is the header Content-Type."""
@@ -95,3 +96,11 @@ def file_server(
         request.wfile.write(data[first:last])
 
     return answer
+
+
+def policy_for(*servers: Server, **changes) -> DownloadPolicy:
+    """A policy that lets downloads reach test servers, and does not wait long."""
+    hosts = [server.host for server in servers]
+    quick = {"backoff_seconds": 0.0, "max_wait_seconds": 5.0, "read_seconds": 5.0, "max_seconds": 20.0}
+    values = {"allowed_hosts": hosts, "allow_private_hosts": hosts, "allow_http": True} | quick | changes
+    return DownloadPolicy(**values)

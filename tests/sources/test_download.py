@@ -6,8 +6,7 @@ import time
 
 import pytest
 from cryptography import x509
-from conftest import policy_for
-from serving import file_server
+from serving import file_server, policy_for
 from signing import Authority
 
 from veo_core.errors import ItemError
