@@ -6,7 +6,7 @@ import pytest
 from curation import context, ledger_of, manifest_of
 from scripted import completion
 
-from veo_core.curate import annotate, describe, quality_filter, safety_filter
+from veo_core.curate import annotate, content_policy, describe, quality_filter, safety_filter
 from veo_core.curate.decisions import read_clips
 from veo_core.errors import UsageError
 from veo_core.judges.client import JudgeConfig
@@ -20,12 +20,14 @@ STAGES = {
     "safety": (
         safety_filter.run,
         safety_filter.SafetyFilterConfig,
-        {"unsafe": False, "category": "none", "reason": "shapes"},
+        {"unsafe": False, "category": "none", "reason": "shapes"}
+        | {"frames": [{"category": "none", "risk": 0.0}] * 4},
     ),
     "quality": (
         quality_filter.run,
         quality_filter.QualityFilterConfig,
-        {"watermark_or_logo": False, "acceptable": True, "reason": "shapes"},
+        dict.fromkeys(("text_overlay", "watermark_or_logo", *content_policy.FLAG_KINDS), False)
+        | {"regions": [], "acceptable": True, "reason": "shapes"},
     ),
     "annotate": (
         annotate.run,
@@ -35,11 +37,6 @@ STAGES = {
 }
 QUICK = {"retry-after-ms": "1"}
 JUDGE = JudgeConfig(max_attempts=2, max_parse_attempts=2, max_in_flight=2)
-# Signals are no subject here: every clip must reach the judge.
-LOOSE = quality_filter.Thresholds(
-    min_motion=-1, min_sharpness=-1, min_luma=-1, max_luma=999, max_text=2, min_loudness=-999, max_clipped=2,
-    max_sync=99,
-)  # fmt: skip
 _unique = itertools.count()
 
 
@@ -55,8 +52,8 @@ def judged(curated, small, serve):
             return waiting.pop(0) if waiting else (200, {}, completion(good or answer))
 
         server = serve(reply)
-        if stage == "quality":
-            config = {"thresholds": LOOSE} | config
+        if stage == "quality":  # signals are no subject here: every clip must reach the judge
+            config = {"rules": content_policy.JUDGED_RULES} | config
         # A prompt of its own keeps a test from finding the answers of another one in the store.
         settings = {"judge": JUDGE.model_copy(update={"max_in_flight": 1}), "prompt": f"{next(_unique)}"}
         manifest = function(
@@ -128,48 +125,6 @@ def test_describe_sends_all_key_frames_in_one_request(judged):
     _, _, server = judged("describe")
     kinds = [part["type"] for part in server.requests[0]["messages"][0]["content"]]
     assert kinds == ["text", "image_url", "image_url", "image_url", "image_url"]
-
-
-@pytest.mark.parametrize(
-    ("answer", "rule"),
-    [
-        ({"unsafe": True, "category": "Violent Acts", "reason": "a fight"}, "unsafe:violent_acts"),
-        ({"unsafe": True, "category": "none", "reason": "odd"}, "unsafe:unnamed"),
-        ({"unsafe": False, "category": "weapons", "reason": "contradicts itself"}, "unsafe:weapons"),
-    ],
-)
-def test_unsafe_clip_is_dropped_with_category_and_reason(judged, answer, rule):
-    _, ledger, _ = judged("safety", (200, {}, completion(answer)))
-    assert verdicts(ledger) == [("dropped", rule)]
-    assert [d.evidence for d in ledger if d.verdict == "dropped"] == [answer["reason"]]
-
-
-def test_safety_filter_shows_the_description_to_the_judge(judged, curated):
-    clips = manifest_of(curated.store, curated.clips("describe")[:1])
-    (clip,) = read_clips(clips, curated.store)
-    _, _, server = judged("safety", clips=clips, prompt="Is this safe? {description}")
-    assert server.requests[0]["messages"][0]["content"][0]["text"] == f"Is this safe? {clip.description.text}"
-
-
-@pytest.mark.parametrize(
-    ("answer", "rule"),
-    [
-        ({"watermark_or_logo": True, "acceptable": True, "reason": "a mark"}, "watermark_or_logo"),
-        ({"watermark_or_logo": False, "acceptable": False, "reason": "a menu"}, "unacceptable"),
-    ],
-)
-def test_clip_that_the_judge_finds_lacking_is_dropped_by_type(judged, answer, rule):
-    _, ledger, _ = judged("quality", (200, {}, completion(answer)))
-    assert verdicts(ledger) == [("dropped", rule)]
-
-
-def test_clip_that_a_signal_condemns_is_not_sent_to_the_judge(judged):
-    limits = LOOSE.model_copy(update={"min_motion": 1e6})
-    manifest, ledger, server = judged("quality", thresholds=limits)
-    assert server.requests == []
-    assert verdicts(ledger) == [("dropped", "static")] * 8
-    assert {decision.threshold for decision in ledger} == {"1e+06"}
-    assert manifest.counts.dropped == 8
 
 
 def test_captions_are_cleaned_of_openings_and_addresses(judged, curated):

@@ -1,122 +1,175 @@
-"""Quality filter: drop clips by measured signals first, then by a judge where nothing can be measured."""
+"""Quality filter: drop clips by measured signals first, then by a judge where nothing can be measured.
 
-from collections.abc import Callable
+People, plates and the like become flags on the clip, each with a policy: keep, blur, or drop.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 from pydantic import Field
 
-from veo_core.curate.decisions import Ledger, publish_clips, read_clips
-from veo_core.curate.judging import ask_about, judge_version, key_frame_question
-from veo_core.judges.client import JudgeConfig
-from veo_core.records.base import Record
-from veo_core.records.clip import Clip, Signals
+from veo_core.curate.content_policy import (
+    JUDGED_RULES,
+    ContentAnswer,
+    ContentRuling,
+    FlagPolicies,
+    JudgedRule,
+    rule_on_content,
+)
+from veo_core.curate.decisions import ClipTable, ClipWriter
+from veo_core.curate.judging import (
+    ask_about,
+    judge_metrics,
+    judge_version,
+    key_frame_question,
+    record_unanswered,
+)
+from veo_core.curate.redact import Redacted, Redaction, redact_all
+from veo_core.curate.signal_rules import SIGNAL_RULES, SignalRule, Thresholds, broken_rule
+from veo_core.curate.skipped import keep_all
+from veo_core.judges.answers import Answers
+from veo_core.judges.config import JudgeConfig
+from veo_core.judges.evidence import Question
+from veo_core.records.base import Record, canonical_json, sha256_bytes
+from veo_core.records.clip import Clip, Flag
 from veo_core.records.manifest import Manifest
 from veo_core.stage import Context, stage_main
 
 PROMPT = (
-    "These pictures are frames of one video clip, in time order, meant for training a video generator. "
-    "Say whether they hold a watermark or a logo, and whether the clip is acceptable: a sharp, well lit "
-    "picture of a real scene without overlays. Give the reason in one sentence."
+    "These {pictures} pictures are frames of one video clip, in time order, meant for training a video "
+    "generator. Say whether they show: text that was laid over the picture, such as subtitles or a time "
+    "stamp, not text of the scene itself; a watermark or a logo that was laid over it; a minor; a famous "
+    "person; a face that could be recognised; a readable number plate; a readable document; a screen that "
+    "is on. In `regions` box each minor, famous person, face, plate, document and screen in each picture "
+    "that shows it: `frame` is the picture's number from 0 on, x0, y0, x1, y1 the box's left, top, right and "
+    "bottom edge as shares of the width and height, from 0 to 1. Say whether the clip is acceptable: a real, "
+    "natural scene without overlays or borders. Give the reason in one sentence."
 )
-
-
-class Thresholds(Record):
-    """Limits of measured signals; a clip beyond one is dropped by the rule named in brackets."""
-
-    min_motion: float = Field(default=0.04, description="mean change of luma between frames [static]")
-    min_sharpness: float = Field(default=0.56, description="fine variation, 0 to 1 [blurred]")
-    min_luma: float = Field(default=12.0, description="mean luma, 0 to 255 [dark]")
-    max_luma: float = Field(default=225.0, description="mean luma, 0 to 255 [bright]")
-    max_text: float = Field(default=0.02, description="score of burnt-in text, 0 to 1 [burnt_in_text]")
-    min_loudness: float = Field(default=-55.0, description="dBFS [silent]")
-    max_clipped: float = Field(default=0.002, description="share of samples at full scale [clipped_sound]")
-    max_sync: float = Field(default=0.12, description="seconds of lag either way [out_of_sync]")
 
 
 class QualityFilterConfig(Record):
-    """Limits, what is asked, and of whom."""
+    """Rules, limits and policies; what is asked, and of whom."""
 
+    enabled: bool = Field(default=True, description="off: every clip is kept unseen")
+    rules: tuple[SignalRule | JudgedRule, ...] = Field(
+        default=SIGNAL_RULES + JUDGED_RULES,
+        description="the rules that apply; leave one out to switch it off",
+    )
     thresholds: Thresholds = Field(default_factory=Thresholds, description="limits of measured signals")
-    prompt: str = Field(default=PROMPT, description="the text of each request")
-    judge: JudgeConfig = Field(default_factory=JudgeConfig, description="model and patience")
+    ask: bool = Field(default=True, description="off: signals alone decide; no judge, no flags")
+    policies: FlagPolicies = Field(
+        default_factory=FlagPolicies, description="keep, blur or drop what shows people, plates and the like"
+    )
+    blur_padding: float = Field(
+        default=0.2, ge=0, le=2, description="margin of a blur, as a share of its box"
+    )
+    prompt: str = Field(default=PROMPT, description="the text of each request, with {pictures} to fill in")
+    judge: JudgeConfig = Field(default_factory=JudgeConfig, description="model, patience and budget")
     max_failed_share: float = Field(default=0.2, ge=0, le=1, description="largest share that may fail")
 
 
-class QualityAnswer(Record):
-    """What the judge answers."""
-
-    watermark_or_logo: bool
-    acceptable: bool
-    reason: str
-
-
 def run(*, clips: Manifest, config: QualityFilterConfig, context: Context) -> Manifest:
-    """The clips that are good enough to train on."""
-    items = read_clips(clips, context.store)
-    ledger = Ledger(context.stage)
-    measured_good = [clip for clip in items if not _drop_by_signal(clip, config.thresholds, ledger)]
-    answered = ask_about(
-        measured_good,
-        lambda clip: key_frame_question(clip, config.prompt, context.store),
-        answer=QualityAnswer,
+    """The clips that are good enough to train on, blurred where a policy demands it."""
+    table = ClipTable(clips, context.store)
+    if not config.enabled:
+        return keep_all(table, config=config, context=context)
+    answers = ask_about(
+        table,
+        partial(_question, config=config, context=context),
+        answer=ContentAnswer,
         judge=config.judge,
         max_failed_share=config.max_failed_share,
         context=context,
-        ledger=ledger,
     )
-    for clip, given in answered:
-        if given.answer.watermark_or_logo:
-            rule = "watermark_or_logo"
-        else:
-            rule = "" if given.answer.acceptable else "unacceptable"
-        ledger.decide(
-            clip,
-            "dropped" if rule else "kept",
-            rule,
-            evidence=given.answer.reason if rule else "",
-            judge=config.judge.model,
-            judge_version=judge_version(given.version, config.prompt, QualityAnswer),
-        )
-    return publish_clips(ledger, ledger.kept(items), store=context.store, config=config, received=len(items))
+    blurred = _blurred(table, answers, config, context)
+    following = next(blurred, None)
+    with ClipWriter(table, config=config, context=context) as out:
+        for clip in table:
+            redacted = None
+            if following is not None and following.clip_id == clip.clip_id:
+                redacted, following = following, next(blurred, None)
+            _decide(out, clip, answers, redacted, config)
+    return out.manifest(
+        max_failed_share=config.max_failed_share, metrics=judge_metrics(answers, config.judge)
+    )
 
 
-def _drop_by_signal(clip: Clip, limits: Thresholds, ledger: Ledger) -> bool:
-    """Whether a measured signal is beyond its limit; the first such rule goes to the ledger."""
-    for rule, measure, limit, is_bad in _RULES:
-        value, threshold = measure(clip.signals), limit(limits)
-        if value is not None and is_bad(value, threshold):
-            ledger.decide(clip, "dropped", rule, value=value, threshold=threshold)
-            return True
-    return False
+def _question(clip: Clip, config: QualityFilterConfig, context: Context) -> Question | None:
+    """What to ask about a clip; nothing where its signals condemn it."""
+    if not config.ask or broken_rule(clip.signals, config.thresholds, config.rules):
+        return None
+    prompt = config.prompt.replace("{pictures}", str(len(clip.key_frames)))
+    return key_frame_question(clip, prompt, context.store)
 
 
-def _below(value: float, limit: float) -> bool:
-    return value < limit
+def _ruling(clip: Clip, answers: Answers[ContentAnswer], config: QualityFilterConfig) -> ContentRuling | None:
+    """What is to be done with a clip about which a judge gave an answer."""
+    if clip.clip_id not in answers:
+        return None
+    given = answers[clip.clip_id].answered
+    if given is None:
+        return None
+    return rule_on_content(given.answer, config.rules, config.policies, len(clip.key_frames))
 
 
-def _above(value: float, limit: float) -> bool:
-    return value > limit
+def _blurred(
+    table: ClipTable, answers: Answers[ContentAnswer], config: QualityFilterConfig, context: Context
+) -> Iterator[Redacted]:
+    """The clips that a policy has blurred, in the order of their ids."""
+    wanted = []
+    for clip in table:
+        ruling = _ruling(clip, answers, config)
+        if ruling is not None and ruling.verdict == "kept" and ruling.to_blur:
+            wanted.append(Redaction.of(clip, ruling.to_blur, config.blur_padding).to_bytes())
+    rows = context.map_shards(
+        wanted,
+        partial(redact_all, store=context.store),
+        identity=sha256_bytes,
+        result=Redacted,
+        shard_size=16,
+    )
+    return rows.sorted_by("clip_id")
 
 
-def _beyond(value: float, limit: float) -> bool:
-    return abs(value) > limit
+def _decide(
+    out: ClipWriter,
+    clip: Clip,
+    answers: Answers[ContentAnswer],
+    redacted: Redacted | None,
+    config: QualityFilterConfig,
+) -> None:
+    broken = broken_rule(clip.signals, config.thresholds, config.rules)
+    if broken is not None:
+        out.drop(clip, broken.rule, value=broken.value, threshold=broken.threshold)
+        return
+    if not config.ask:
+        out.keep(clip)
+        return
+    outcome = answers[clip.clip_id]
+    ruling = _ruling(clip, answers, config)
+    if outcome.answered is None or ruling is None:
+        record_unanswered(out, clip, outcome, config.judge)
+        return
+    details: dict[str, Any] = {
+        "judge": config.judge.model,
+        "judge_version": judge_version(outcome.answered.version, config.prompt, ContentAnswer),
+    }
+    flagged = clip.model_copy(update={"flags": list(ruling.flags)})
+    if redacted is not None and redacted.rule:
+        out.fail(clip, redacted.rule, evidence=redacted.evidence, **details)
+    elif redacted is not None:
+        out.keep(redacted.applied_to(flagged), ruling.rule, evidence=_boxes(ruling.to_blur), **details)
+    elif ruling.verdict == "kept":
+        out.keep(flagged, evidence=", ".join(flag.kind for flag in ruling.flags), **details)
+    elif ruling.verdict == "dropped":
+        out.drop(clip, ruling.rule, evidence=outcome.answered.answer.reason, **details)
+    else:
+        out.quarantine(clip, ruling.rule, evidence=outcome.answered.answer.reason, **details)
 
 
-_Rule = tuple[
-    str,
-    Callable[[Signals], float | None],
-    Callable[[Thresholds], float],
-    Callable[[float, float], bool],
-]
-_RULES: tuple[_Rule, ...] = (
-    ("dark", lambda s: s.luma, lambda t: t.min_luma, _below),
-    ("bright", lambda s: s.luma, lambda t: t.max_luma, _above),
-    ("static", lambda s: s.motion, lambda t: t.min_motion, _below),
-    ("blurred", lambda s: s.sharpness, lambda t: t.min_sharpness, _below),
-    ("burnt_in_text", lambda s: s.text, lambda t: t.max_text, _above),
-    ("silent", lambda s: s.loudness, lambda t: t.min_loudness, _below),
-    ("clipped_sound", lambda s: s.clipped, lambda t: t.max_clipped, _above),
-    ("out_of_sync", lambda s: s.sync, lambda t: t.max_sync, _beyond),
-)
+def _boxes(flags: tuple[Flag, ...]) -> str:
+    return canonical_json([flag.model_dump(mode="json") for flag in flags]).decode()
 
 
 if __name__ == "__main__":
