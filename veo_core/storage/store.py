@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import fsspec
 
@@ -22,6 +22,9 @@ from veo_core.records.files import FileRef, TableRef
 from veo_core.records.tables import TableWriter, read_table
 
 RecordT = TypeVar("RecordT", bound=Record)
+
+# What other processes write must be seen at once: nothing is remembered of what a bucket listed.
+_OPTIONS: dict[str, Any] = {"use_listings_cache": False}
 
 
 class StoredTable(TableWriter[RecordT]):
@@ -41,12 +44,15 @@ class Store:
     """
 
     def __init__(self, root: str) -> None:
+        self.root = root
+        self._opened: tuple[int, Any] | None = None
         try:
-            self._fs, self._base = fsspec.core.url_to_fs(root)
+            fs, self._base = fsspec.core.url_to_fs(root, **_OPTIONS)
         except (ImportError, ValueError) as error:
             raise UsageError(f"store {root}: {error}") from None
-        self._local = isinstance(self._fs, fsspec.implementations.local.LocalFileSystem)
-        self.root = self._base if self._local else root
+        self._local = isinstance(fs, fsspec.implementations.local.LocalFileSystem)
+        if self._local:
+            self.root = self._base
         if self._local:
             try:
                 Path(self._base).mkdir(parents=True, exist_ok=True)
@@ -54,6 +60,16 @@ class Store:
                     pass
             except OSError as error:
                 raise UsageError(f"store {root}: cannot be written: {error.strerror}") from None
+
+    @property
+    def _fs(self) -> Any:
+        """The file system, opened anew after a fork, which its connections and their loop do not survive."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = (os.getpid(), fsspec.core.url_to_fs(self.root, **_OPTIONS)[0])
+        return self._opened[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_opened": None}
 
     def put_bytes(self, data: bytes, suffix: str) -> FileRef:
         """Store `data`; `suffix` (such as ".mp4") tells people and tools what it is."""
@@ -65,8 +81,7 @@ class Store:
 
     def put_file(self, source: Path, suffix: str | None = None) -> FileRef:
         """Store the content of a local file without holding it in memory."""
-        with source.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = _sha256(source)
         size = source.stat().st_size
         path = f"objects/{digest[:2]}/{digest}{source.suffix if suffix is None else suffix}"
         if not self._exists(path, size):
@@ -98,12 +113,16 @@ class Store:
             UsageError: the object is missing or was altered.
         """
         try:
-            data: bytes = self._fs.cat_file(f"{self._base}/{ref.path}")
+            with self._reached():
+                data: bytes = self._fs.cat_file(f"{self._base}/{ref.path}")
         except FileNotFoundError:
-            raise UsageError(f"store {self.root}: object {ref.path} is missing") from None
+            raise self._missing(ref) from None
         if sha256_bytes(data) != ref.sha256:
             raise self._altered(ref)
         return data
+
+    def _missing(self, ref: FileRef) -> UsageError:
+        return UsageError(f"store {self.root}: object {ref.path} is missing")
 
     def _altered(self, ref: FileRef) -> UsageError:
         return UsageError(f"store {self.root}: object {ref.path} was altered: its sha256 does not match")
@@ -120,22 +139,31 @@ class Store:
         """
         with tempfile.TemporaryDirectory(prefix="veo-table-") as folder:
             path = self.local_path(ref, Path(folder))
-            with path.open("rb") as stream:
-                if hashlib.file_digest(stream, "sha256").hexdigest() != ref.sha256:
-                    raise self._altered(ref)
+            if self._local and _sha256(path) != ref.sha256:
+                raise self._altered(ref)
             yield from read_table(path, record)
 
     def local_path(self, ref: FileRef, folder: Path) -> Path:
-        """A local file with the object's bytes: the object itself, or a download into `folder`."""
+        """A local file with the object's bytes: the object itself, or a verified download into `folder`.
+
+        Raises:
+            UsageError: the object is missing, or what was downloaded was altered.
+        """
         if self._local:
             path = Path(self._base) / ref.path
             if not path.is_file():
-                raise UsageError(f"store {self.root}: object {ref.path} is missing")
+                raise self._missing(ref)
             return path
         target = folder / Path(ref.path).name
         if not target.exists():
             part = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
-            part.write_bytes(self.get_bytes(ref))
+            try:
+                with self._reached():
+                    self._fs.get_file(f"{self._base}/{ref.path}", str(part))
+            except FileNotFoundError:
+                raise self._missing(ref) from None
+            if _sha256(part) != ref.sha256:
+                raise self._altered(ref)
             part.replace(target)
         return target
 
@@ -146,7 +174,8 @@ class Store:
     def get_mark(self, key: str) -> bytes | None:
         """The content of the mark `key`, or None where it was never set."""
         try:
-            data: bytes = self._fs.cat_file(f"{self._base}/marks/{key}")
+            with self._reached():
+                data: bytes = self._fs.cat_file(f"{self._base}/marks/{key}")
         except FileNotFoundError:
             return None
         return data
@@ -168,25 +197,28 @@ class Store:
         self._remove(f"marks/{key}")
 
     def _list(self, folder: str) -> list[str]:
-        self._fs.invalidate_cache()
-        found = self._fs.find(f"{self._base}/{folder}")
+        with self._reached():
+            found = self._fs.find(f"{self._base}/{folder}")
         return sorted(str(path).removeprefix(f"{self._base}/") for path in found)
 
     def _remove(self, path: str) -> None:
         try:
-            self._fs.rm_file(f"{self._base}/{path}")
+            with self._reached():
+                self._fs.rm_file(f"{self._base}/{path}")
         except FileNotFoundError:
             return
 
     def _exists(self, path: str, size: int) -> bool:
         try:
-            return bool(self._fs.size(f"{self._base}/{path}") == size)
+            with self._reached():
+                return bool(self._fs.size(f"{self._base}/{path}") == size)
         except FileNotFoundError:
             return False
 
     def _write(self, path: str, data: bytes) -> None:
         if not self._local:
-            self._fs.pipe_file(f"{self._base}/{path}", data)
+            with self._written():
+                self._fs.pipe_file(f"{self._base}/{path}", data)
             return
         target = Path(self._base) / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -196,10 +228,37 @@ class Store:
 
     def _upload(self, source: Path, path: str) -> None:
         if not self._local:
-            self._fs.put_file(str(source), f"{self._base}/{path}")
+            with self._written():
+                self._fs.put_file(str(source), f"{self._base}/{path}")
             return
         target = Path(self._base) / path
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{os.getpid()}.{uuid.uuid4().hex}")
         self._fs.cp_file(str(source), str(part))
         part.replace(target)
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        """Explains why the store cannot be written."""
+        try:
+            with self._reached():
+                yield
+        except FileNotFoundError:
+            raise UsageError(f"store {self.root}: cannot be written: there is no such bucket") from None
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Explains why the store does not let this user in."""
+        try:
+            yield
+        except PermissionError as error:
+            raise UsageError(f"store {self.root}: access is denied: {error}") from None
+        except Exception as error:
+            if "credentials" in type(error).__name__.lower():  # of botocore or google.auth, by protocol
+                raise UsageError(f"store {self.root}: {error}") from None
+            raise
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
