@@ -61,8 +61,9 @@ def boxes_over_time(
         alone = [box for i, box in enumerate(here) if i not in moves]
         alone += [box for j, box in enumerate(there) if j not in moves.values()]
         for frame in range(start, end + 1):
-            share = (frame - start) / max(end - start, 1)
             hidden[frame] += [box.grown(padding) for box in alone]
+        for frame in range(start, end):
+            share = (frame - start) / (end - start)
             hidden[frame] += [_moving(here[i], there[j], share, padding) for i, j in moves.items()]
     for frame in (*range(seen_at[0]), *range(seen_at[-1], frames)):
         hidden[frame] += [box.grown(padding) for box in seen[0 if frame < seen_at[0] else -1]]
