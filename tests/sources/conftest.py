@@ -1,12 +1,19 @@
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "storage"))
+
+from buckets import bucket, gcs_root, s3_root
 from serving import Server
 from signing import Signer
 
 from veo_core.storage import Store
 from veo_core.world.studio import film_clip
 from veo_core.world.truth import WorldSpec
+
+__all__ = ["bucket", "gcs_root", "s3_root"]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Servers that speak the protocols of S3 and of Google Cloud Storage, in processes of their own on loopback."""
+"""Servers that speak the protocols of S3 and Google Cloud Storage, in processes of their own on loopback."""
 
 import contextlib
 import os

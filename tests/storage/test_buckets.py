@@ -54,10 +54,14 @@ def test_tables_stream_in_both_directions(store):
     assert store.put_table(rows, Decision) == ref
 
 
+def rows_that_stop():
+    yield from decisions(1)
+    raise RuntimeError("stopped")
+
+
 def test_table_whose_writing_fails_leaves_nothing(store):
-    with pytest.raises(RuntimeError, match="stopped"), store.write_table(Decision) as table:
-        table.add(decisions(1)[0])
-        raise RuntimeError("stopped")
+    with pytest.raises(RuntimeError, match="stopped"):
+        store.put_table(rows_that_stop(), Decision)
     assert store.objects() == []
 
 
