@@ -4,12 +4,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.curate import accuracy
+from benchmarks.curate import accuracy, faults, kills, memory, side_by_side, tiers
 from benchmarks.report import Row, publish, quick, seed
 
 DEFAULT_SEED = 9_140_263
 SECTIONS = {
     "accuracy": accuracy.rows,
+    "side_by_side": side_by_side.rows,
+    "memory": memory.rows,
+    "kills": kills.rows,
+    "faults": faults.rows,
+    "tiers": tiers.rows,
 }
 
 
