@@ -1,11 +1,14 @@
+import dataclasses
 import json
 
 import pytest
 from curation import context, ledger_of
+from pydantic import ValidationError
 
 from veo_core.curate.collect import CollectConfig, run
 from veo_core.errors import UsageError
 from veo_core.records.clip import Source
+from veo_core.stage import Part, PartFinished
 
 MP4 = b"\0\0\0\x18ftypisom" + bytes(100)
 ALLOWED = {
@@ -31,10 +34,10 @@ def put(folder, name, content=MP4, sidecar=ALLOWED):
         path.with_suffix(".json").write_text(sidecar if isinstance(sidecar, str) else json.dumps(sidecar))
 
 
-def collect(folder, store, **config):
+def collect(folder, store, key="key", **config):
     manifest = run(
         config=CollectConfig(folder=str(folder), max_failed_share=1.0, **config),
-        context=context(store, "collect"),
+        context=context(store, "collect", key=key),
     )
     sources = store.get_table(manifest.tables["sources"], Source)
     return manifest, sources, {d.evidence.split(":")[0]: d for d in ledger_of(manifest, store)}
@@ -104,11 +107,37 @@ def test_missing_folder_and_folder_without_video_are_usage_errors(folder, store)
         collect(folder, store)
 
 
-def test_neither_or_both_origins_are_a_usage_error(folder, store):
-    with pytest.raises(UsageError, match="either"):
-        collect("", store)
-    with pytest.raises(UsageError, match="either"):
-        collect(folder, store, world={"clips": 1})
+@pytest.mark.parametrize("config", [{}, {"world": {"clips": 1}, "url_list": "a.csv"}])
+def test_no_source_or_several_are_a_usage_error(store, config):
+    with pytest.raises(UsageError, match="set one of"):
+        collect("", store, **config)
+
+
+def test_denied_rights_can_not_be_let_pass():
+    with pytest.raises(ValidationError, match="permissions"):
+        CollectConfig(folder="a", permissions=["allowed", "denied"])
+
+
+def test_file_or_sidecar_that_changes_is_taken_in_anew(folder, store):
+    put(folder, "a.mp4")
+    _, (before,), _ = collect(folder, store)
+    put(folder, "a.mp4", sidecar=ALLOWED | {"author": "Ada"})
+    _, (said,), _ = collect(folder, store)
+    assert (said.author, said.source_id) == ("Ada", before.source_id)
+    put(folder, "a.mp4", content=MP4 + b"more")
+    _, (after,), _ = collect(folder, store)
+    assert after.source_id != before.source_id
+
+
+@pytest.mark.parametrize("by", ["source", "content"])
+def test_forgotten_footage_stays_out_under_any_name(folder, store, by):
+    put(folder, "a.mp4")
+    _, (source,), _ = collect(folder, store)
+    store.set_mark(f"forgotten/{source.source_id if by == 'source' else source.file.sha256}", b"asked to")
+    put(folder, "b.mp4")
+    _, sources, decisions = collect(folder, store, key="other")
+    assert decisions["a.mp4"].rule == "forgotten"
+    assert [source.name for source in sources] == (["b.mp4"] if by == "source" else [])
 
 
 def test_collecting_the_world_twice_gives_equal_manifests(store, tmp_path):
@@ -116,3 +145,15 @@ def test_collecting_the_world_twice_gives_equal_manifests(store, tmp_path):
     first = run(config=config, context=context(store, "collect", workers=1))
     again = run(config=config, context=context(store, "collect", workers=2, key="other"))
     assert first == again
+
+
+def test_parts_do_their_share_and_the_whole_run_publishes(store):
+    config = CollectConfig(world={"clips": 40, "seed": 3})
+    for index in range(2):
+        part = dataclasses.replace(context(store, "collect", workers=1), part=Part(index, 2))
+        with pytest.raises(PartFinished):
+            run(config=config, context=part)
+    marks = store.marks()
+    whole = run(config=config, context=context(store, "collect", workers=1))
+    assert store.marks() == marks
+    assert whole == run(config=config, context=context(store, "collect", workers=1, key="other"))

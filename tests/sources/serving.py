@@ -75,11 +75,15 @@ class Server(ThreadingHTTPServer):
         self.server_close()
 
 
+def etag_of(data: bytes) -> str:
+    return f'"{hashlib.sha256(data).hexdigest()[:16]}"'
+
+
 def file_server(
     data: bytes, *, cut_at: list[int] | None = None, etag: bool = True
 ) -> Callable[[Request], None]:
     """Serves a file by ranges; each number in `cut_at` breaks one answer off at that byte of the file."""
-    tag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
+    tag = etag_of(data)
     cuts = list(cut_at or [])
 
     def answer(request: Request) -> None:

@@ -1,12 +1,13 @@
 """Downloads against real servers on loopback."""
 
+import multiprocessing
 import ssl
 import threading
 import time
 
 import pytest
 from cryptography import x509
-from serving import file_server, policy_for
+from serving import etag_of, file_server, policy_for
 from signing import Authority
 
 from veo_core.errors import ItemError
@@ -58,6 +59,35 @@ def test_next_run_goes_on_with_what_a_failed_one_brought(serve, data, target):
     fetch(policy_for(server, attempts=1), server.url(), target)
     assert target.read_bytes() == data
     assert server.requests[1][1]["range"] == "bytes=1500-"
+
+
+def test_download_that_was_killed_goes_on_where_it_was(serve, data, target, tmp_path):
+    arrived = threading.Event()
+    whole = file_server(data)
+
+    def answer(request):
+        if len(server.requests) == 1:
+            request.start(200, content_length=str(len(data)), etag=etag_of(data))
+            request.wfile.write(data[:1500])
+            arrived.wait(60)
+        else:
+            whole(request)
+
+    server = serve(answer)
+    policy = policy_for(server)
+    child = multiprocessing.get_context("fork").Process(target=fetch, args=(policy, server.url(), target))
+    child.start()
+    partial = tmp_path / "temporary"
+    while sum(path.stat().st_size for path in partial.rglob("*.part")) < 1500:
+        assert child.is_alive()
+        time.sleep(0.01)
+    child.kill()
+    child.join()
+    arrived.set()
+    fetch(policy, server.url(), target)
+    assert target.read_bytes() == data
+    assert server.requests[1][1]["range"] == "bytes=1500-"
+    assert [path for path in partial.rglob("*") if path.is_file()] == []
 
 
 def test_file_that_changed_meanwhile_is_fetched_from_its_start(serve, data, target, clip):
@@ -301,6 +331,15 @@ def test_refusal_of_the_server_is_final(serve, target, status):
     error = refusal(policy_for(server), server.url(), target)
     assert (error.rule, len(server.requests)) == ("download", 1)
     assert f"HTTP {status}" in str(error)
+
+
+@pytest.mark.parametrize("etag", [True, False])
+def test_bytes_stay_only_where_a_later_try_can_go_on_from_them(serve, data, target, tmp_path, etag):
+    server = serve(file_server(data, cut_at=[1500], etag=etag))
+    refusal(policy_for(server, attempts=1), server.url(), target)
+    refusal(policy_for(allowed_hosts=[]), server.url("/other.mp4"), target)
+    left = [path.stat().st_size for path in (tmp_path / "temporary").rglob("*.part")]
+    assert left == ([1500] if etag else [])
 
 
 @pytest.mark.parametrize("status", [200, 404, 500, 302])

@@ -175,7 +175,7 @@ class Downloader:
             if have > max_bytes:
                 raise OversizedError(have, max_bytes)
             partial.stream.write(piece)
-        partial.stream.flush()
+            partial.stream.flush()
 
     @contextmanager
     def _request(self, url: httpx.URL, headers: Mapping[str, str], deadline: float) -> Iterator[Answer]:

@@ -67,6 +67,14 @@ class Partial:
         shutil.move(self.path, target)
         self._notes.unlink(missing_ok=True)
 
+    def keep_if_useful(self) -> None:
+        """Remove the bytes unless a later try can go on from them."""
+        if not self.path.exists():
+            return
+        have, validators = self.resume()
+        if not (have and validators.if_range):
+            self.discard()
+
     def discard(self) -> None:
         """Remove the bytes: they are of no use."""
         self._notes.unlink(missing_ok=True)
@@ -91,7 +99,11 @@ def open_partial(identity: str) -> Iterator[Partial]:
         except BlockingIOError:
             taken = True
         if not taken:
-            yield Partial(stream, path)
+            partial = Partial(stream, path)
+            try:
+                yield partial
+            finally:
+                partial.keep_if_useful()
             return
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as other:
         partial = Partial(other.file, Path(other.name))  # type: ignore[arg-type]
