@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from benchmarks.curate import tutorial
-from benchmarks.curate.chain import Chain
+from benchmarks.curate.chain import Chain, Configs
 from benchmarks.curate.footage import (
     FPS,
     cut_without_decoding,
@@ -105,8 +105,8 @@ def _prepared(film: Film, folder: Path) -> Sample:
     (footage / "film.mp4").hardlink_to(film.path)
     (footage / "film.json").write_text(json.dumps({"ml_training": "allowed", "evidence": "filmed here"}))
     spec = {"short_side": 256, "fps": 24.0, "frames": 121}
-    configs = {"collect": {"folder": str(footage)}, "prepare": {"spec": spec}}
-    chain = Chain(folder / "prepared", configs, "")
+    chosen: Configs = {"collect": {"folder": str(footage)}, "prepare": {"spec": spec}}
+    chain = Chain(folder / "prepared", chosen, "")
     chain.run(["collect", "prepare"])
     clips = chain.clips("prepare")
     return Sample(clips[0].clip_id, "", "", "train", chain.store.get_bytes(clips[0].media))
