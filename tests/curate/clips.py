@@ -34,9 +34,10 @@ def scene(seed):
     return frames, sound[None].astype(np.float32)
 
 
-def clip_of(store, number, *, signals=GOOD, **encoding):
-    """A clip with four key frames, as prepare would give it."""
-    frames, sound = scene(number)
+def clip_of(store, number, *, signals=GOOD, frames=None, **encoding):
+    """A clip with four key frames, as prepare would give it; of the scene of that number, or of `frames`."""
+    shown, sound = scene(number)
+    frames = shown if frames is None else frames
     source_id = sha256_bytes(f"source {number}".encode())
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "clip.mp4"
