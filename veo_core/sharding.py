@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import pickle
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
@@ -61,10 +61,20 @@ class ShardRows(Generic[ResultT]):
         for mark in self._marks:
             yield from table_from_bytes(self._read(mark), self._record)
 
-    def sorted_by(self, field: str) -> Iterator[ResultT]:
-        """The rows in the order of a text field, held in memory as compact columns only."""
-        tables = [pq.read_table(pa.BufferReader(self._read(mark)), use_threads=False) for mark in self._marks]
-        whole = pa.concat_tables(tables) if tables else arrow_schema(self._record).empty_table()
+    def sorted_by(self, field: str, *, without: Collection[str] = ()) -> Iterator[ResultT]:
+        """The rows in the order of a text field, held in memory as compact columns only.
+
+        Args:
+            field: the field to sort by.
+            without: large fields to leave at their defaults, for which `__iter__` is the way.
+        """
+        schema = arrow_schema(self._record)
+        columns = [name for name in schema.names if name not in without]
+        tables = [
+            pq.read_table(pa.BufferReader(self._read(mark)), columns=columns, use_threads=False)
+            for mark in self._marks
+        ]
+        whole = pa.concat_tables(tables) if tables else schema.empty_table()
         order = whole.column(field).to_numpy().argsort(kind="stable")
         del tables
         for start in range(0, len(order), _SORTED_ROWS):
