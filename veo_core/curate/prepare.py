@@ -71,7 +71,10 @@ def run(*, sources: Manifest, config: PrepareConfig, context: Context) -> Manife
         store.write_table(ClipSignature) as signatures,
     ):
         ledger = LedgerWriter(ledger_table, context.stage)
-        for result in results.sorted_by("item"):
+        for result in results:
+            if result.clip is not None:
+                signatures.add(ClipSignature(clip_id=result.item, signature=result.signature))
+        for result in results.sorted_by("item", without=["signature"]):
             ledger.add(
                 result.item,
                 result.source.source_id,
@@ -83,7 +86,6 @@ def run(*, sources: Manifest, config: PrepareConfig, context: Context) -> Manife
             )
             if result.clip is not None:
                 clips.add(result.clip)
-                signatures.add(ClipSignature(clip_id=result.item, signature=result.signature))
     ledger.check_failed_share(config.max_failed_share, of=len(items))
     return Manifest(
         stage=context.stage,
