@@ -1,7 +1,10 @@
 """A chat-completions server that a test scripts, for answers that no good server gives on demand."""
 
+import contextlib
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -22,6 +25,7 @@ def completion(content, **message):
         "object": "chat.completion",
         "created": 0,
         "model": "served-model-2",
+        "usage": {"prompt_tokens": 100, "completion_tokens": 10},
         "choices": [
             {
                 "index": 0,
@@ -42,11 +46,13 @@ class QuietServer(ThreadingHTTPServer):
 class ScriptedServer:
     """A chat-completions server that answers what a test tells it to.
 
-    `reply(body)` gives (status, headers, response) for each request; `requests` holds the bodies.
+    `reply(body)` gives (status, headers, response) for each request; `requests` holds the bodies, `times`
+    when they came.
     """
 
     def __init__(self, reply: Callable[[dict], tuple[int, dict, object]]) -> None:
         self.requests: list[dict] = []
+        self.times: list[float] = []
         self.most_at_once = 0
         self._now = 0
         self._lock = threading.Lock()
@@ -55,10 +61,15 @@ class ScriptedServer:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def setup(self):
+                super().setup()
+                script._connections.add(self.connection)
+
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 with script._lock:
                     script.requests.append(body)
+                    script.times.append(time.monotonic())
                     script._now += 1
                     script.most_at_once = max(script.most_at_once, script._now)
                 status, headers, response = reply(body)
@@ -75,10 +86,18 @@ class ScriptedServer:
             def log_message(self, *arguments):
                 pass
 
+        self._connections: set[socket.socket] = set()
         self._server = QuietServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
+
+    def die(self):
+        """Stop listening and cut every connection, as a killed server does."""
+        self._server.socket.close()
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def close(self):
         self._server.shutdown()

@@ -32,6 +32,7 @@ from veo_core.records.base import Record, canonical_json, sha256_bytes
 from veo_core.storage import Store
 
 _LOOKED_UP = 256
+_FIRST = 8  # questions without an answer that tell of an ill server
 
 Asked = tuple[str, Question]
 
@@ -266,7 +267,8 @@ class _Batch(Generic[AnswerT]):
         total = self.answers.unique
         unavailable = self._errors[JudgeUnavailableError] + self._errors[JudgeEvidenceError]
         unanswered = unavailable + self._errors[JudgeUnparsableError]
-        hopeless = unanswered == self._finished >= self._config.max_in_flight or unavailable == total
+        first = max(_FIRST, self._config.max_in_flight)
+        hopeless = unanswered == self._finished >= first or unavailable == total
         if hopeless or unavailable > self._max_failed_share * total:
             raise UsageError(
                 f"{self._label}: {unanswered} of the first {self._finished} requests got no answer "
@@ -277,11 +279,12 @@ class _Batch(Generic[AnswerT]):
     def _report(self, judge: Judge, found: int) -> str:
         """What was asked of whom and what it took, in one line."""
         used, refused = self._spending.used, self._errors[JudgeRefusalError]
+        unanswered = sum(self._errors.values()) - refused
         servers = ", ".join(f"{name} {count}" for name, count in sorted(judge.served.items())) or "none"
         sent = used.bytes_sent / max(used.requests, 1) / 1000
         return (
-            f"{self._label}: {self._finished - found} requests done now, {found} before; {refused} refused, "
-            f"{sum(self._errors.values()) - refused} without an answer; answers by {servers}; in all "
+            f"{self._label}: {self._finished - found - unanswered} answered now, {found} before; {refused} "
+            f"refused, {unanswered} without an answer; answers by {servers}; in all "
             f"{used.bytes_sent / 1e6:.3g} MB sent ({sent:.3g} kB a request), {used.input_tokens} tokens in, "
             f"{used.output_tokens} out, cost {self._config.budget.cost(used):.4g}"
         )

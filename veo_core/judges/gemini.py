@@ -24,6 +24,7 @@ from veo_core.judges.usage import Usage
 
 _REFUSALS = {"SAFETY", "PROHIBITED_CONTENT", "BLOCKLIST", "SPII", "RECITATION", "IMAGE_SAFETY"}
 _TRANSIENT = {408, 409, 429}
+_API = "v1beta"  # the version that knows JSON schemas, pictures a second and files
 _POLL_SECONDS = (0.25, 0.5, 1.0, 2.0)
 
 
@@ -49,6 +50,7 @@ class GeminiServer:
             vertexai=False,
             http_options=types.HttpOptions(
                 base_url=url,
+                api_version=_API,
                 httpx_async_client=self._http,
                 retry_options=types.HttpRetryOptions(attempts=1),
             ),
