@@ -104,6 +104,19 @@ def test_server_without_validators_is_asked_for_the_whole_file_again(serve, data
     assert server.requests[1][1].get("range") is None
 
 
+def test_server_that_gives_a_file_in_pieces_is_asked_until_all_is_here(serve, data, target):
+    def answer(request):
+        first = int(request.headers.get("range", "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        piece = data[first : first + len(data) // 3 + 1]
+        place = f"bytes {first}-{first + len(piece) - 1}/{len(data)}"
+        request.reply(206, piece, content_range=place, etag='"a"')
+
+    server = serve(answer)
+    fetch(policy_for(server), server.url(), target)
+    assert target.read_bytes() == data
+    assert len(server.requests) == 3
+
+
 def test_answer_with_another_range_is_not_appended(serve, data, target):
     whole = file_server(data)
 
@@ -200,6 +213,10 @@ def test_redirect_from_https_to_http_is_refused_by_default(serve, target):
         "https://evil.test/a.mp4",
         "https://cdn.example.com.evil.test/a.mp4",
         "https://2130706433/a.mp4",
+        "https://cdn.example.com\\@evil.test/a.mp4",
+        "https://cdn.example.com%2f@evil.test/a.mp4",
+        "https://evil.test#@cdn.example.com/a.mp4",
+        "https://evil.test?@cdn.example.com/a.mp4",
         "ftp://cdn.example.com/a.mp4",
         "file:///etc/passwd",
         "https:///a.mp4",

@@ -8,6 +8,7 @@ import pytest
 from collecting import ALLOWED, collect
 from serving import file_server, policy_for
 
+from veo_core.cli.footage import footage_section
 from veo_core.errors import UsageError
 from veo_core.sources.renditions import Rendition, choose
 
@@ -199,6 +200,15 @@ def test_list_that_cannot_be_read_is_a_usage_error(store, tmp_path, name):
     (tmp_path / "list.txt").write_text("https://a.test/1")
     with pytest.raises(UsageError, match="list"):
         collect(store, url_list=str(tmp_path / name), download=policy_for(allowed_hosts=["a.test"]))
+
+
+def test_list_is_footage_of_a_run_with_a_revision_that_changes_with_it(write):
+    place = write(row("https://a.test/1"))
+    first = footage_section(place)
+    assert (first["url_list"], first["world"]) == (place, None)
+    assert first == footage_section(place)
+    write(row("https://a.test/1", author="Ada"))
+    assert footage_section(place)["revision"] != first["revision"]
 
 
 def test_nothing_is_downloaded_until_hosts_are_named(store, write):

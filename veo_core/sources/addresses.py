@@ -71,7 +71,10 @@ class Pins:
             return self._pinned[host, port]
 
     def _resolve(self, host: str, port: int) -> list[str]:
-        addresses = self._resolver(host, port)
+        try:
+            addresses = self._resolver(host, port)
+        except UnicodeError:
+            raise ItemError("download", f"{host}: not a host name") from None
         if not addresses:
             raise ItemError("download", f"{host}: no address")
         if not listed(host, port, self._policy.allow_private_hosts):

@@ -137,7 +137,7 @@ class Downloader:
                 place = answer.headers.get("location", "")
             try:
                 here = check_url(str(here.join(place)), self._policy)
-            except httpx.InvalidURL:
+            except (httpx.InvalidURL, ValueError):
                 raise ItemError("download", f"{host_of(here)}: redirect to what is not a URL") from None
         raise ItemError("download", f"{host_of(here)}: more than {self._policy.max_redirects} redirects")
 
@@ -164,7 +164,7 @@ class Downloader:
         if answer.status == 206 and now.etag and validators.etag and now.etag != validators.etag:
             partial.restart(Validators())
             raise TryAgainError("the file changed while it was downloaded")
-        if answer.status == 200:
+        if answer.status == 200 or not have:
             have = 0
             partial.restart(now)
         announced = answer.headers.get("content-length", "")
@@ -176,6 +176,9 @@ class Downloader:
                 raise OversizedError(have, max_bytes)
             partial.stream.write(piece)
             partial.stream.flush()
+        total = _range_total(answer) if answer.status == 206 else None
+        if total is not None and have < total:
+            raise TryAgainError(f"{have} of {total} bytes came")
 
     @contextmanager
     def _request(self, url: httpx.URL, headers: Mapping[str, str], deadline: float) -> Iterator[Answer]:
@@ -196,12 +199,17 @@ class Downloader:
         )
         with (
             pool,
-            pool.stream("GET", str(url), headers=sent, extensions={"timeout": timeout}) as response,
+            pool.stream("GET", _target(url), headers=sent, extensions={"timeout": timeout}) as response,
         ):
             received = {
                 name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
             }
             yield Answer(response.status, received, response.iter_stream())
+
+
+def _target(url: httpx.URL) -> httpcore.URL:
+    """The URL in its parts, because another parser may find another host in its text."""
+    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
 
 
 def _reason(error: Exception) -> str:
@@ -213,6 +221,12 @@ def _range_start(answer: Answer) -> int | None:
     """The first byte that a 206 answer brings."""
     start = answer.headers.get("content-range", "").removeprefix("bytes ").partition("-")[0]
     return int(start) if start.isdecimal() else None
+
+
+def _range_total(answer: Answer) -> int | None:
+    """The size of the whole file, where a 206 answer tells it."""
+    total = answer.headers.get("content-range", "").rpartition("/")[2]
+    return int(total) if total.isdecimal() else None
 
 
 def _validators(answer: Answer) -> Validators:
