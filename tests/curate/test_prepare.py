@@ -59,7 +59,7 @@ def prepared(store, tmp_path):
 
 
 def tolerant(**spec):
-    return PrepareConfig(spec=Spec(**spec), max_failed_share=1.0)
+    return PrepareConfig(spec=PREPARE.spec.model_copy(update=spec), max_failed_share=1.0)
 
 
 def test_sound_stays_where_it_belongs(prepared, store, tmp_path):

@@ -3,9 +3,13 @@
 It runs in a child process, reads one file, and writes its results into a folder.
 """
 
-from itertools import pairwise
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -13,35 +17,46 @@ from pydantic import Field
 
 from veo_core.curate.hash_list import PictureHash, picture_hashes
 from veo_core.errors import ItemError
-from veo_core.media.decode import Decoded, Limits, decode, frames_at
-from veo_core.media.encode import encode
+from veo_core.media.encode import CodecName, encode_frames
+from veo_core.media.geometry import Scaler, UInt8, crop_upright, plane
 from veo_core.media.hashes import hash_hex, phash
-from veo_core.media.shots import find_cuts
-from veo_core.media.signals import find_bars, luma_of, motion, overlay_text, sharpness
+from veo_core.media.measure import SoundTrack, measure
+from veo_core.media.opening import Limits, open_media, undecodable
+from veo_core.media.passes import Pass, Sound, check_not_cut_off
+from veo_core.media.remux import Copyable, can_copy, remux
+from veo_core.media.signals import luma_of
 from veo_core.media.signature import signature_of
-from veo_core.media.sound import clipped_share, loudness, onsets
-from veo_core.media.sync import lag
-from veo_core.media.visual_events import motion_events
+from veo_core.media.survey import Shot, Wanted, survey
+from veo_core.media.verify import verify
+from veo_core.media.views import View
 from veo_core.records.base import Record
 from veo_core.records.clip import MediaFacts, Signals
 
-UInt8 = npt.NDArray[np.uint8]
-Float32 = npt.NDArray[np.float32]
+_GOP_SECONDS = 1.0
+_MEASURED = 5  # pictures on which sharpness is measured
+_CHANNELS = 2  # sound with more channels is mixed down
 
 
 class Spec(Record):
     """What a prepared clip is, and how it is measured."""
 
-    short_side: int = Field(default=64, ge=16, multiple_of=2, description="pixels of the shorter side")
-    fps: float = Field(default=8.0, gt=0, description="frames per second")
-    frames: int = Field(default=17, ge=2, description="frames of a clip; a shorter shot is dropped")
+    short_side: int = Field(default=512, ge=16, multiple_of=2, description="pixels of the shorter side")
+    fps: float = Field(default=24.0, gt=0, description="frames per second")
+    frames: int = Field(default=121, ge=2, description="frames of a clip; a shorter shot is dropped")
     audio_rate: int = Field(default=48_000, gt=0, description="samples of sound per second")
-    crf: int = Field(default=18, ge=0, le=51, description="x264's constant rate factor")
+    codec: CodecName = Field(default="h264", description="what encodes the pictures: h264, av1 or vp9")
+    crf: int | None = Field(
+        default=None, ge=0, le=63, description="constant rate factor; 18 for h264, 28 for av1 and vp9 if null"
+    )
+    copy_packets: bool = Field(
+        default=True, description="copy a shot that meets the specification already instead of a transcode"
+    )
     analysis_side: int = Field(default=128, ge=32, description="shorter side of the measured pictures")
     key_frames: int = Field(default=4, ge=1, description="JPEG pictures for the judges")
     hashed_frames: int = Field(default=5, ge=1, description="pictures with a perceptual hash")
     cut_threshold: float = Field(default=18.0, gt=0, description="least change of a cut, in levels of 255")
-    max_bytes: int = Field(default=20_000_000, gt=0, description="larger files are not opened")
+    max_bytes: int = Field(default=20_000_000, gt=0, description="a larger prepared clip is dropped")
+    max_source_bytes: int = Field(default=1 << 30, gt=0, description="larger files are not opened")
     max_shot_seconds: float = Field(default=60.0, gt=0, description="a longer shot is dropped")
     max_seconds: float = Field(default=120.0, gt=0, description="longer files are not decoded")
     max_pixels: int = Field(default=4096 * 2304, gt=0, description="larger pictures are not decoded")
@@ -50,6 +65,17 @@ class Spec(Record):
     def seconds(self) -> float:
         """From the first frame to the last one of a clip."""
         return (self.frames - 1) / self.fps
+
+    @property
+    def picture_side(self) -> int:
+        """Shorter side of the key frames."""
+        return max(self.analysis_side, self.short_side)
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            max_bytes=self.max_source_bytes, max_seconds=self.max_seconds, max_pixels=self.max_pixels
+        )
 
 
 class ShotReport(Record):
@@ -84,171 +110,201 @@ def produce(path: Path, folder: Path, spec: Spec, *, hash_pictures: bool = False
     Raises:
         ItemError: the file cannot be decoded, exceeds a limit, or an output does not verify.
     """
-    limits = Limits(
-        max_bytes=spec.max_bytes,
-        max_seconds=spec.max_seconds,
-        max_pixels=spec.max_pixels,
-        max_decoded_bytes=2 << 30,
-    )
-    decoded = decode(
-        path,
-        limits=limits,
-        max_short_side=max(spec.analysis_side, spec.short_side),
-        audio_rate=spec.audio_rate,
-        mono=True,
-    )
-    first = [0, *find_cuts(decoded.frames, threshold=spec.cut_threshold), len(decoded.frames)]
-    shots = [
-        _shot(_Shot.cut(decoded, index, begin, end), folder, spec)
-        for index, (begin, end) in enumerate(pairwise(first))
-    ]
-    pictures = picture_hashes(decoded.frames, decoded.pts) if hash_pictures else []
-    return FileReport(packet_hash=decoded.packet_hash, shots=shots, pictures=pictures)
+    source = FilePass(path, spec, hash_pictures=hash_pictures)
+    try:
+        reports = [_Clip(shot, source, folder, spec).report() for shot in source.shots()]
+        return FileReport(packet_hash=source.packet_hash, shots=reports, pictures=source.picture_hashes())
+    except (av.error.FFmpegError, ValueError, OverflowError, MemoryError) as error:
+        raise undecodable(error) from None
 
 
-class _Shot:
-    """A shot's frames [t, h, w, 3], their times from its start, and its mono sound [l]."""
+@dataclass
+class FilePass:
+    """One pass over a file: first its sound, which is small, then its pictures shot by shot.
 
-    def __init__(self, index: int, start: float, decoded: Decoded) -> None:
-        self.index = index
-        self.start = start
-        self.decoded = decoded
-        self.samples = np.zeros(0, np.float32) if decoded.audio is None else decoded.audio[0]
+    Attributes:
+        path: the file.
+        spec: what is wanted of it.
+        hash_pictures: whether to keep what `picture_hashes` needs.
+    """
 
-    @classmethod
-    def cut(cls, decoded: Decoded, index: int, begin: int, end: int) -> "_Shot":
-        start = float(decoded.pts[begin])
-        stop = float(decoded.pts[end]) if end < len(decoded.pts) else decoded.seconds
-        audio = None
-        if decoded.audio is not None:
-            rate = decoded.audio_rate
-            audio = decoded.audio[:, round(start * rate) : round(stop * rate)]
-        piece = Decoded(
-            decoded.frames[begin:end],
-            decoded.pts[begin:end] - start,
-            audio,
-            decoded.audio_rate,
-            (end - begin) / (stop - start),
+    path: Path
+    spec: Spec
+    hash_pictures: bool = False
+    _pictures: list[UInt8] = field(default_factory=list)
+    _times: list[float] = field(default_factory=list)
+
+    def shots(self) -> Iterator[Shot]:
+        """The shots in their order, each as soon as it has been decoded."""
+        spec = self.spec
+        wanted = Wanted(
+            fps=spec.fps,
+            frames=spec.frames,
+            short_side=spec.picture_side,
+            analysis_side=spec.analysis_side,
+            cut_threshold=spec.cut_threshold,
+            max_shot_seconds=spec.max_shot_seconds,
         )
-        return cls(index, start, piece)
-
-
-def _shot(shot: _Shot, folder: Path, spec: Spec) -> ShotReport:
-    decoded = shot.decoded
-    for rule, limit, broken in (
-        ("too_short", spec.seconds, decoded.seconds < spec.seconds),
-        ("too_long", spec.max_shot_seconds, decoded.seconds > spec.max_shot_seconds),
-    ):
-        if broken:
-            return ShotReport(
-                shot=shot.index, start=shot.start, rule=rule, value=decoded.seconds, threshold=limit
+        with open_media(self.path, spec.limits) as container:
+            heard = Pass(container, spec.limits, pictures=False)
+            self._sound = (
+                Sound(heard.audio, rate=spec.audio_rate, channels=_CHANNELS) if heard.audio else None
             )
-    luma = luma_of(decoded.frames)
-    top, bottom, left, right = find_bars(luma)
-    height, width = luma.shape[1:]
-    inside = (slice(None), slice(top, height - bottom), slice(left, width - right))
-    bars = 1.0 - (height - top - bottom) * (width - left - right) / (height * width)
-    frames, luma = decoded.frames[inside], luma[inside]
+            for frame in heard.frames():
+                if self._sound is not None:
+                    self._sound.add(frame)
+        with open_media(self.path, spec.limits) as container:
+            self.seen = Pass(container, spec.limits, sound=False)
+            yield from survey(self.seen, wanted, look=self._look if self.hash_pictures else None)
+            check_not_cut_off(container, heard, self.seen)
+        self.packet_hash = hashlib.sha256(b"".join(self.seen.digests + heard.digests)).hexdigest()
 
-    chosen = frames_at(decoded, spec.fps, spec.frames)
-    sound = _fit(shot.samples, round(spec.frames / spec.fps * spec.audio_rate))
-    media = folder / f"{shot.index}.mp4"
-    encode(
-        media,
-        _resized(frames[chosen], spec.short_side),
-        fps=spec.fps,
-        audio=sound[None],
-        crf=spec.crf,
-        audio_rate=spec.audio_rate,
-    )
-    kept = luma[: int(chosen[-1]) + 1]
-    return ShotReport(
-        shot=shot.index,
-        start=shot.start,
-        media=media.name,
-        facts=_verify(media, spec),
-        key_frames=_key_frames(frames[chosen], folder, shot.index, spec),
-        signals=Signals(
-            motion=motion(kept),
-            sharpness=sharpness(kept),
-            luma=float(kept.mean()),
-            contrast=float(kept.std(axis=(1, 2)).mean()),
-            text=overlay_text(kept),
-            bars=bars,
-            loudness=loudness(sound),
-            clipped=clipped_share(sound),
-            sync=lag(
-                onsets(shot.samples, spec.audio_rate),
-                motion_events(luma, decoded.pts),
-                tolerance=0.07,
-                furthest=1.0,
-            ),
-        ),
-        frame_hashes=_hashes(luma, spec.hashed_frames),
-        signature=signature_of(frames, decoded.pts, decoded.seconds).to_text(),
-    )
+    @cached_property
+    def sound(self) -> SoundTrack:
+        """The file's sound; known once its first picture is."""
+        rate = self.spec.audio_rate
+        samples = None if self._sound is None else self._sound.samples(self.seen.times[0])
+        if samples is None:
+            return SoundTrack(np.zeros((1, 0), np.float32), rate, None)
+        picture = self.seen.times[-1] - self.seen.times[0] + self.seen.seconds_between()
+        return SoundTrack(samples, rate, samples.shape[1] / rate - picture)
+
+    def picture_hashes(self) -> list[PictureHash]:
+        """Hashes of a picture of each second, none if none were asked for."""
+        return picture_hashes(np.stack(self._pictures), np.array(self._times)) if self._pictures else []
+
+    def _look(self, view: View) -> None:
+        if view.time >= len(self._times):
+            self._pictures.append(view.luma)
+            self._times.append(view.time)
 
 
-def _fit(samples: Float32, length: int) -> Float32:
-    """Exactly `length` samples: cut, or filled with silence."""
-    return np.pad(samples[:length], (0, max(0, length - len(samples))))
+class _Clip:
+    """The clip that a shot becomes."""
 
+    def __init__(self, shot: Shot, source: FilePass, folder: Path, spec: Spec) -> None:
+        self._shot = shot
+        self._source = source
+        self._folder = folder
+        self._spec = spec
+        self._scaler = Scaler()
 
-def _resized(frames: UInt8, short_side: int) -> UInt8:
-    height, width = frames.shape[1:3]
-    scale = short_side / min(height, width)
-    size = (2 * round(width * scale / 2), 2 * round(height * scale / 2))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    return np.stack([cv2.resize(frame, size, interpolation=method) for frame in frames]).astype(np.uint8)
-
-
-def _key_frames(frames: UInt8, folder: Path, shot: int, spec: Spec) -> list[str]:
-    """JPEG files of pictures spread over the clip."""
-    names = []
-    for number, index in enumerate(_spread(len(frames), spec.key_frames)):
-        name = f"{shot}-{number}.jpg"
-        _, data = cv2.imencode(
-            ".jpg", cv2.cvtColor(frames[index], cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92]
+    def report(self) -> ShotReport:
+        shot, spec = self._shot, self._spec
+        for rule, limit, broken in (
+            ("too_short", spec.seconds, shot.seconds < spec.seconds),
+            ("too_long", spec.max_shot_seconds, shot.seconds > spec.max_shot_seconds),
+        ):
+            if broken:
+                return self._dropped(rule, shot.seconds, limit)
+        media = self._folder / f"{shot.index}.mp4"
+        sound = self._source.sound.exactly(shot.start, round(spec.frames / spec.fps * spec.audio_rate))
+        facts = self._write(media, sound)
+        size = media.stat().st_size
+        if size > spec.max_bytes:
+            media.unlink()
+            return self._dropped("too_large", size, spec.max_bytes)
+        pictures, times = shot.samples()
+        return ShotReport(
+            shot=shot.index,
+            start=shot.start,
+            media=media.name,
+            facts=facts,
+            key_frames=self._write_key_frames(),
+            signals=measure(shot, self._source.sound, sound, self._measured()),
+            frame_hashes=self._hashes(pictures, times),
+            signature=signature_of(pictures, times, shot.seconds).to_text(),
         )
-        (folder / name).write_bytes(data.tobytes())
-        names.append(name)
-    return names
 
+    def _dropped(self, rule: str, value: float, limit: float) -> ShotReport:
+        return ShotReport(
+            shot=self._shot.index, start=self._shot.start, rule=rule, value=value, threshold=limit
+        )
 
-def _hashes(luma: UInt8, count: int) -> list[str]:
-    return [hash_hex(phash(luma[index])) for index in _spread(len(luma), count)]
+    def _write(self, media: Path, sound: npt.NDArray[np.float32]) -> MediaFacts:
+        """The clip's file: the source's packets where they are what is wanted, else a transcode."""
+        spec, shot = self._spec, self._shot
+        if spec.copy_packets and self._can_copy():
+            try:
+                remux(self._source.path, media, shot.first_pts, frames=spec.frames, fps=spec.fps)
+                return verify(media, fps=spec.fps, frames=spec.frames, made_by="remux")
+            except (ItemError, av.error.FFmpegError, ValueError):
+                pass  # the container holds something that cannot be copied; its pictures did decode
+        frames = self._frames(spec.short_side, range(spec.frames))
+        height, width = self._size(spec.short_side)
+        encode_frames(
+            media,
+            frames,
+            height=height,
+            width=width,
+            fps=spec.fps,
+            audio=sound,
+            audio_rate=spec.audio_rate,
+            codec=spec.codec,
+            crf=spec.crf,
+            gop_seconds=_GOP_SECONDS,
+        )
+        return verify(media, fps=spec.fps, frames=spec.frames, made_by="transcode")
+
+    def _can_copy(self) -> bool:
+        spec, shot = self._spec, self._shot
+        wanted = Copyable(
+            codec=spec.codec,
+            short_side=spec.short_side,
+            fps=spec.fps,
+            frames=spec.frames,
+            gop_seconds=_GOP_SECONDS,
+            audio_rate=spec.audio_rate,
+        )
+        is_plain = shot.geometry.is_plain and not any(shot.bars) and shot.first_pts is not None
+        seen = self._source.seen
+        return is_plain and can_copy(seen.container, seen.packets, shot.first_pts, wanted)
+
+    def _size(self, short_side: int) -> tuple[int, int]:
+        """(height, width) of the picture without bars at a short side, even."""
+        top, bottom, left, right = self._shot.bar_shares
+        height, width = self._shot.geometry.shown
+        height, width = height * (1 - top - bottom), width * (1 - left - right)
+        scale = short_side / min(height, width)
+        return 2 * round(height * scale / 2), 2 * round(width * scale / 2)
+
+    def _frames(
+        self, short_side: int, indices: range | list[int], pixels: str = "yuv420p"
+    ) -> Iterator[av.VideoFrame]:
+        """Pictures of the excerpt, upright, without bars, at a short side."""
+        shot, size = self._shot, self._size(short_side)
+        last: av.VideoFrame | None = None
+        for index in indices:
+            picture = shot.excerpt[index]
+            if picture is not last:
+                last = picture
+                shown = self._scaler(crop_upright(picture, shot.geometry, shot.bar_shares), *size, pixels)
+            yield shown
+
+    def _measured(self) -> UInt8:
+        """Luma of pictures spread over the clip, uint8 [t, h, w]."""
+        chosen = _spread(self._spec.frames, _MEASURED)
+        frames = self._frames(self._spec.picture_side, chosen, "gray")
+        return np.stack([plane(frame).copy() for frame in frames])
+
+    def _write_key_frames(self) -> list[str]:
+        """JPEG files of pictures spread over the clip."""
+        names = []
+        chosen = _spread(self._spec.frames, self._spec.key_frames)
+        for number, frame in enumerate(self._frames(self._spec.picture_side, chosen, "bgr24")):
+            name = f"{self._shot.index}-{number}.jpg"
+            _, data = cv2.imencode(".jpg", frame.to_ndarray(), [cv2.IMWRITE_JPEG_QUALITY, 92])
+            (self._folder / name).write_bytes(data.tobytes())
+            names.append(name)
+        return names
+
+    def _hashes(self, pictures: UInt8, times: npt.NDArray[np.float64]) -> list[str]:
+        """Perceptual hashes of pictures at regular times of the shot."""
+        ticks = np.linspace(0.0, times[-1], self._spec.hashed_frames)
+        shown = np.searchsorted(times, ticks + 1e-6, side="right") - 1
+        return [hash_hex(phash(luma)) for luma in luma_of(pictures[shown])]
 
 
 def _spread(length: int, count: int) -> list[int]:
-    """`count` indices from the first to the last of `length`."""
-    return [int(index) for index in np.linspace(0, length - 1, count).round()]
-
-
-def _verify(media: Path, spec: Spec) -> MediaFacts:
-    """Read a prepared file back.
-
-    Raises:
-        ItemError: rule "unverified": it is not what the specification asks for.
-    """
-    back = decode(media)
-    assert back.audio is not None
-    audio_seconds = back.audio.shape[1] / back.audio_rate
-    problems = {
-        "frames": len(back.frames) != spec.frames,
-        "first time": abs(back.start) > 1e-6,
-        "frame rate": bool(np.abs(np.diff(back.pts) - 1 / spec.fps).max() > 1e-3),
-        "length of sound": abs(audio_seconds - back.seconds) > 1 / spec.fps,
-    }
-    wrong = [name for name, bad in problems.items() if bad]
-    if wrong:
-        raise ItemError("unverified", f"the prepared file has another {wrong[0]} than asked for")
-    height, width = back.frames.shape[1:3]
-    return MediaFacts(
-        width=width,
-        height=height,
-        fps=spec.fps,
-        frames=len(back.frames),
-        seconds=back.seconds,
-        audio_rate=back.audio_rate,
-        audio_seconds=audio_seconds,
-    )
+    """At most `count` different indices spread over `length`, the first and the last among them."""
+    return sorted({round(index) for index in np.linspace(0, length - 1, min(count, length))})

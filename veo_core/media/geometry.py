@@ -78,7 +78,9 @@ def plane(frame: av.VideoFrame, index: int = 0) -> UInt8:
     return rows[:, : part.width]
 
 
-def crop_upright(frame: av.VideoFrame, geometry: Geometry, bars: tuple[float, float, float, float]) -> av.VideoFrame:
+def crop_upright(
+    frame: av.VideoFrame, geometry: Geometry, bars: tuple[float, float, float, float]
+) -> av.VideoFrame:
     """A yuv420p picture upright and without bars.
 
     Args:

@@ -65,7 +65,8 @@ class Pass:
             ItemError: a limit is exceeded, or the file is damaged or cut off.
             av.error.FFmpegError: it cannot be decoded.
         """
-        for packet in self.container.demux(self._streams):
+        # Without any stream named, PyAV would read them all.
+        for packet in self.container.demux(self._streams) if self._streams else ():
             if packet.is_corrupt:
                 raise ItemError("undecodable", "a packet is corrupt")
             index = packet.stream.index
@@ -150,7 +151,9 @@ class Sound:
         channels: at most this many channels; more are mixed down.
     """
 
-    def __init__(self, stream: av.AudioStream, *, rate: int | None = None, channels: int | None = None) -> None:
+    def __init__(
+        self, stream: av.AudioStream, *, rate: int | None = None, channels: int | None = None
+    ) -> None:
         layout = stream.codec_context.layout.name
         if channels is not None and stream.codec_context.layout.nb_channels > channels:
             layout = "mono" if channels == 1 else "stereo"

@@ -7,6 +7,8 @@ import numpy.typing as npt
 UInt8 = npt.NDArray[np.uint8]
 Bars = tuple[int, int, int, int]
 
+_MOST_PICTURES = 24  # on which a level that changes slowly is measured
+
 
 def luma_of(frames: UInt8) -> UInt8:
     """Luma (Rec. 601) of RGB pictures [t, h, w, 3] as uint8 [t, h, w]."""
@@ -21,6 +23,13 @@ def motion(luma: UInt8) -> float:
         return 0.0
     flat = luma.reshape(len(luma), -1)
     return float(cv2.absdiff(flat[1:], flat[:-1]).mean())
+
+
+def exposure(luma: UInt8, *, dark: int = 16, bright: int = 239) -> tuple[float, float]:
+    """Shares of pixels at levels of at most `dark` and of at least `bright`. `luma`: uint8 [t, h, w]."""
+    some = luma[:: max(1, len(luma) // _MOST_PICTURES)]
+    levels = np.bincount(some.ravel(), minlength=256) / some.size
+    return float(levels[: dark + 1].sum()), float(levels[bright:].sum())
 
 
 def sharpness(luma: UInt8) -> float:

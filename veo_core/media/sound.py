@@ -22,6 +22,12 @@ def clipped_share(samples: Float32, *, level: float = 0.95) -> float:
     return float(np.mean(np.abs(samples) >= level)) if samples.size else 0.0
 
 
+def silent_share(samples: Float32, rate: int, *, level_db: float = -60.0, step: float = 0.05) -> float:
+    """Share of steps whose level is below `level_db` of full scale, 1 without any sample."""
+    levels = envelope(samples, rate, step)
+    return float(np.mean(levels < 10.0 ** (level_db / 20.0))) if levels.size else 1.0
+
+
 def envelope(samples: Float32, rate: int, step: float) -> npt.NDArray[np.float64]:
     """Root mean square of each `step` seconds, float64 [n]."""
     width = max(1, round(rate * step))

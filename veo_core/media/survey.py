@@ -61,11 +61,13 @@ class Shot:
         first_pts: presentation timestamp of its first frame in the stream's time base.
         seconds: its length, once the next shot or the end of the file is known.
         geometry: how the pictures of the excerpt are shown.
-        excerpt: the pictures on show at `start`, `start + 1/fps`, ..., yuv420p in their coded orientation; the
-            same object where the same picture is still on show.
+        excerpt: the pictures on show at `start`, `start + 1/fps`, ..., yuv420p in their coded orientation;
+            the same object where the same picture is still on show.
     """
 
-    def __init__(self, index: int, first: "_Seen", geometry: Geometry, viewer: Viewer, wanted: Wanted) -> None:
+    def __init__(
+        self, index: int, first: "_Seen", geometry: Geometry, viewer: Viewer, wanted: Wanted
+    ) -> None:
         self.index = index
         self.start = first.view.time
         self.first_pts = first.frame.pts
@@ -190,7 +192,7 @@ class _Buffered:
         return self._scaler(frame, *self._size, "yuv420p")
 
 
-def survey(run: Pass, wanted: Wanted, *, look: Callable[[View, Viewer], None] | None = None) -> Iterator[Shot]:
+def survey(run: Pass, wanted: Wanted, *, look: Callable[[View], None] | None = None) -> Iterator[Shot]:
     """Decode a file's pictures and give its shots as they end.
 
     Args:
@@ -212,7 +214,7 @@ def survey(run: Pass, wanted: Wanted, *, look: Callable[[View, Viewer], None] | 
             viewer = Viewer(geometry, wanted.analysis_side)
         view = viewer(frame, run.times[-1] - run.times[0])
         if look is not None:
-            look(view, viewer)
+            look(view)
         waiting.append(_Seen(frame, view))
         is_first = finder.push(view.thumbnail())
         if len(waiting) <= LOOKAHEAD:

@@ -62,7 +62,8 @@ def _verify(
         f"{len(times)} frames and not {frames}": len(times) != frames,
         "a first frame that is not at 0": not times or abs(times[0]) > 1e-6,
         "an uneven frame rate": bool(np.abs(steps).max() > 1e-3),
-        f"{audio_seconds:.3f} s of sound for {seconds:.3f} s of picture": abs(audio_seconds - seconds) > 1 / fps,
+        f"{audio_seconds:.3f} s of sound for {seconds:.3f} s of picture": abs(audio_seconds - seconds)
+        > 1 / fps,
         "a last frame that does not decode": not times or last is None or abs(last - times[-1]) > 1e-3,
     }
     wrong = [name for name, bad in problems.items() if bad]
