@@ -23,14 +23,15 @@ def decision(clip: Clip, stage: str, verdict: str = "kept", **fields: object) ->
 
 @dataclass
 class CuratedRun:
-    """Sixty files; the last is a near-duplicate of the first, the last but one has no rights."""
+    """Some files; the last is a near-duplicate of the first, the last but one has no rights."""
 
     store: Store
     runs: Path
     name: str = "run-1"
+    count: int = 26
 
     def __post_init__(self) -> None:
-        self.all = [make_clip(self.store, number, author=f"Author {number}") for number in range(60)]
+        self.all = [make_clip(self.store, number, author=f"Author {number}") for number in range(self.count)]
         self.denied = self.all.pop()
         self.all = [self._described(clip) for clip in self.all]
         self.copy = self.all[-1]
@@ -90,7 +91,8 @@ class CuratedRun:
         }
         near = NearPair(
             first=self.kept[1].clip_id, second=self.kept[2].clip_id,
-            first_source=self.kept[1].source.source_id, second_source=self.kept[2].source.source_id, score=0.8,
+            first_source=self.kept[1].source.source_id, second_source=self.kept[2].source.source_id,
+            score=0.8,
         )  # fmt: skip
         pairs = {"near_pairs": store.put_table([near], NearPair)}
         dropped = decision(
@@ -121,7 +123,7 @@ class CuratedRun:
             self.store,
             self.store.get_table(annotated.tables["clips"], Clip),
             {name: ref for name, ref in annotated.tables.items() if name not in ("clips", "ledger")},
-            clips_per_shard=10,
+            clips_per_shard=6,
         )
 
     def _ledger(self, decisions: list[Decision]):

@@ -13,7 +13,7 @@ from veo_core.storage import Store
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("why")
-    return CuratedRun(Store(str(folder / "store")), folder / "runs").write()
+    return CuratedRun(Store(str(folder / "store")), folder / "runs", count=60).write()
 
 
 def veo(run, capsys, *arguments):
@@ -32,8 +32,10 @@ def test_why_on_a_dropped_near_duplicate_names_its_partner_and_both_scores(run, 
 
 def test_why_tells_the_story_in_the_order_in_which_it_happened(run, capsys):
     _, text, _ = veo(run, capsys, run.original.clip_id[:16])
-    order = ["source ", "file", "author", "licence", "training", "collect", "clip ", "prepared", "signals",
-             "described", "caption", "prepare ", "dedup", "annotate", "package", "its copy", "packed", "run"]  # fmt: skip
+    shown = ["source ", "file", "author", "licence", "training", "collect"]
+    made = ["clip ", "prepared", "signals", "described", "caption"]
+    decided = ["prepare ", "dedup", "annotate", "package", "its copy", "packed", "run"]
+    order = [*shown, *made, *decided]
     places = [text.index(f"\n  {word}" if word.strip() == word else word) for word in order]
     assert places == sorted(places)
     assert "CC-BY-4.0" in text

@@ -49,7 +49,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="one setting over preset and recipe; may be repeated",
     )
     parser.add_argument("--seed", type=int, help="seed of everything random")
-    parser.add_argument("--footage", metavar="FOLDER", help="use this folder instead of filming the world")
+    parser.add_argument(
+        "--footage", metavar="PLACE", help="use this folder or bucket prefix instead of filming the world"
+    )
     parser.add_argument("--judge", choices=["world", "external"], help="who describes and judges clips")
     parser.add_argument("--judge-port", type=int, default=0, metavar="PORT", help="port of the world's judge")
     parser.add_argument("--root", default="store", metavar="URI", help="store for data (default: store)")
@@ -66,7 +68,7 @@ def execute(arguments: argparse.Namespace, ir_name: str, stages: Sequence[str]) 
         settings.append(f"seed={arguments.seed}")
     if arguments.judge is not None:
         settings.append(f"judge_server={arguments.judge}")
-    footage = {"collect": footage_section(Path(arguments.footage))} if arguments.footage else {}
+    footage = {"collect": footage_section(arguments.footage)} if arguments.footage else {}
     recipe = load_recipe(arguments.preset, arguments.config, settings, footage)
     store = Store(arguments.root)
     _make_folder(arguments.runs)
@@ -78,7 +80,7 @@ def execute(arguments: argparse.Namespace, ir_name: str, stages: Sequence[str]) 
         options = engine.Options(
             env={**env, "VEO_EXECUTOR": recipe.executor},
             workers=arguments.workers,
-            cache=_cache_folder(store, arguments.runs),
+            cache=cache_folder(store, arguments.runs),
             reuse=not arguments.no_cache,
             observe=observer,
         )
@@ -103,7 +105,7 @@ def _judge(kind: str, port: int, runs: Path) -> Iterator[Mapping[str, str]]:
             yield {"OPENAI_BASE_URL": url, "OPENAI_API_KEY": "world"}
 
 
-def _cache_folder(store: Store, runs: Path) -> Path:
+def cache_folder(store: Store, runs: Path) -> Path:
     """Beside the objects that cached manifests refer to, so that both go together."""
     return Path(store.root) / "cache" if Path(store.root).is_dir() else runs / ".cache"
 

@@ -13,6 +13,9 @@ from veo_core.records.ledger import Decision
 from veo_core.records.manifest import Manifest
 from veo_core.storage import Store
 
+FORGOTTEN = "forgotten"
+"""Rule of the decisions on what `veo forget` removed."""
+
 _EXAMPLES = 3
 
 
@@ -144,7 +147,7 @@ def plan_report(manifest: Manifest, spec: DatasetSpec, store: Store) -> dict[str
         if decision.verdict != "kept":
             counts[decision.rule] += 1
             examples = unused.setdefault(decision.rule, [])
-            if len(examples) < _EXAMPLES:
+            if len(examples) < _EXAMPLES and decision.rule != FORGOTTEN:
                 examples.append(decision.item)
     return {
         "clips": manifest.rows + counts.total(),

@@ -36,14 +36,6 @@ class Lookup:
     def __exit__(self, *error: object) -> None:
         self._folder.cleanup()
 
-    def prefixed(
-        self, ref: TableRef, column: str, prefix: str, columns: Sequence[str]
-    ) -> list[tuple[str, ...]]:
-        """`columns` of the rows whose hexadecimal `column` begins with `prefix`."""
-        field = pc.field(column)
-        rows = self._read(ref, (field >= prefix) & (field < prefix + _PAST_HEXADECIMAL), columns)
-        return _tuples(rows, columns)
-
     def matching(
         self, ref: TableRef, condition: pc.Expression, columns: Sequence[str]
     ) -> list[tuple[str, ...]]:
@@ -60,6 +52,12 @@ class Lookup:
     def _read(self, ref: TableRef, condition: pc.Expression, columns: Sequence[str] | None) -> pa.Table:
         path = self._store.local_path(ref, Path(self._folder.name))
         return pq.read_table(path, columns=columns and list(columns), filters=condition)
+
+
+def begins(column: str, prefix: str) -> pc.Expression:
+    """The condition that a hexadecimal column begins with `prefix`, which the order of a table makes fast."""
+    field = pc.field(column)
+    return (field >= prefix) & (field < prefix + _PAST_HEXADECIMAL)
 
 
 def _tuples(table: pa.Table, columns: Sequence[str]) -> list[tuple[str, ...]]:

@@ -1,16 +1,18 @@
-"""Which datasets and models of all runs hold a clip."""
+"""Which datasets of all runs hold clips, and which models were trained on them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
+import pyarrow.compute as pc
 from pydantic import Field
 
 from veo_core.errors import UsageError
 from veo_core.lineage.evidence import RECORD, Evidence, gather
 from veo_core.lineage.lookup import Lookup
 from veo_core.records.base import Record
+from veo_core.records.files import TableRef
 from veo_core.records.manifest import Manifest
-from veo_core.registry.local import list_models
+from veo_core.registry.local import LogLine, list_models
 from veo_core.registry.records import ModelEntry
 from veo_core.storage import Store
 
@@ -23,46 +25,46 @@ class Training(Record):
     run: str
     dataset: str = Field(description="digest of the dataset's manifest")
     split: str
-    models: list[str] = Field(description="name@version of registered models, else stages with their digest")
+    models: list[str] = Field(description="registered models, else training stages, each with its digest")
 
 
-def trainings(clip_id: str, runs: Path, store: Store, lookup: Lookup) -> list[Training]:
-    """Every dataset with the clip, in the order of the runs.
+def trainings_of(clips: Set[str], runs: Path, store: Store, lookup: Lookup) -> list[Training]:
+    """Every dataset with one of the clips, in the order of the runs; "train" where one is trained on.
 
     Args:
-        clip_id: the clip.
+        clips: ids of clips.
         runs: the folder of all runs.
         store: where their data is.
         lookup: reads its tables.
     """
-    registered = registered_models(store)
+    registered = _registered(store)
     splits: dict[str, str] = {}
     found = []
     for evidence in all_runs(runs, store):
-        for manifest in datasets(evidence):
+        for manifest in _datasets(evidence):
             table = manifest.tables["clips"]
             if table.sha256 not in splits:
-                splits[table.sha256] = _split_of(clip_id, manifest, lookup)
+                splits[table.sha256] = _split_of(clips, table, lookup)
             if splits[table.sha256]:
-                models = models_of(evidence, manifest.digest, registered)
                 found.append(
                     Training(
                         run=evidence.folder.name,
                         dataset=manifest.digest,
                         split=splits[table.sha256],
-                        models=models,
+                        models=_models(evidence, manifest.digest, registered),
                     )
                 )
     return found
 
 
-def _split_of(clip_id: str, manifest: Manifest, lookup: Lookup) -> str:
-    """Split of the clip in a dataset, "" where it is not in it or its table is gone."""
+def _split_of(clips: Set[str], table: TableRef, lookup: Lookup) -> str:
+    """Split of the clips in a dataset, "" where none is in it or its table is gone."""
     try:
-        rows = lookup.prefixed(manifest.tables["clips"], "clip_id", clip_id, ["split"])
+        rows = lookup.matching(table, pc.field("clip_id").isin(sorted(clips)), ["split"])
     except UsageError:
         return ""
-    return rows[0][0] if rows else ""
+    splits = {split for (split,) in rows}
+    return "train" if "train" in splits else next(iter(splits), "")
 
 
 def all_runs(runs: Path, store: Store) -> Iterator[Evidence]:
@@ -71,8 +73,7 @@ def all_runs(runs: Path, store: Store) -> Iterator[Evidence]:
         yield gather(folder, store)
 
 
-def datasets(evidence: Evidence) -> list[Manifest]:
-    """The manifests of packaged datasets."""
+def _datasets(evidence: Evidence) -> list[Manifest]:
     return [
         stage.manifest
         for stage in evidence.stages
@@ -80,27 +81,25 @@ def datasets(evidence: Evidence) -> list[Manifest]:
     ]
 
 
-def registered_models(store: Store) -> dict[str, list[str]]:
-    """References of registered models by the digest of their dataset's manifest."""
-    found: dict[str, list[str]] = {}
+def _registered(store: Store) -> list[tuple[LogLine, str]]:
+    """Registered models with the digest of their dataset's manifest."""
+    found = []
     for line in list_models(store):
         entry = ModelEntry.model_validate_json(store.get_bytes(line.entry))
-        found.setdefault(entry.description.manifests.get("dataset", ""), []).append(line.reference)
+        found.append((line, entry.description.manifests.get("dataset", "")))
     return found
 
 
-def models_of(evidence: Evidence, dataset: str, registered: dict[str, list[str]]) -> list[str]:
-    """What a run trained on a dataset: registered models by name, else its training stages by digest."""
-    named = [
-        str(stage.task.output_parameters["model"])
-        for stage in evidence.stages
-        if "model" in stage.task.output_parameters
-    ]
-    names = sorted({*named, *registered.get(dataset, [])})
-    if names:
-        return names
-    return [
-        f"{stage.manifest.stage} {stage.manifest.digest[:12]}"
-        for stage in evidence.stages
-        if stage.manifest is not None and stage.manifest.stage in _TRAINING
-    ]
+def _models(evidence: Evidence, dataset: str, registered: list[tuple[LogLine, str]]) -> list[str]:
+    """What was trained on a dataset: registered models, else the run's training stages."""
+    outputs = (stage.task.output_parameters.get("model") for stage in evidence.stages)
+    names = {str(name): "" for name in outputs if name}
+    names |= {line.reference: line.content for line, trained_on in registered if trained_on == dataset}
+    names |= {line.reference: line.content for line, _ in registered if line.reference in names}
+    if not names:
+        names = {
+            stage.manifest.stage: stage.manifest.digest
+            for stage in evidence.stages
+            if stage.manifest is not None and stage.manifest.stage in _TRAINING
+        }
+    return [f"{name} ({digest[:12]})" if digest else name for name, digest in sorted(names.items())]

@@ -4,14 +4,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pyarrow.compute as pc
 from pydantic import Field
 
 from veo_core.errors import UsageError
 from veo_core.lineage.evidence import Evidence, StageEvidence, gather
-from veo_core.lineage.lookup import Lookup
-from veo_core.lineage.trained import Training, trainings
+from veo_core.lineage.lookup import Lookup, begins
+from veo_core.lineage.trained import Training, trainings_of
 from veo_core.records.base import Record
 from veo_core.records.clip import Clip, Source
 from veo_core.records.files import TableRef
@@ -62,8 +63,10 @@ class Story(Record):
 
 
 @dataclass(frozen=True)
-class _Match:
-    kind: str
+class Match:
+    """Something that a query names: a clip, a source or a generated clip; `source` is the source's id."""
+
+    kind: Literal["clip", "source", "generated"]
     item: str
     source: str
     name: str = ""
@@ -115,8 +118,8 @@ class _Inquiry:
             unknown=unknown,
         )
 
-    def _resolve(self, query: str) -> _Match:
-        found = {(match.kind, match.item): match for match in self._matches(query)}
+    def _resolve(self, query: str) -> Match:
+        found = {(match.kind, match.item): match for match in find(query, self._evidence, self._lookup)}
         if not found:
             raise UsageError(
                 f"{query!r} names no clip and no source of run {self._evidence.folder.name}; give an id, the "
@@ -133,46 +136,15 @@ class _Inquiry:
             raise UsageError(f"{query!r} fits {len(matches)}: {listed}{more}; give more of one")
         return matches[0]
 
-    def _matches(self, query: str) -> Iterator[_Match]:
-        if re.fullmatch(r"[0-9a-f]{3,64}", query):
-            yield from self._by_id(query)
-        yield from self._by_name(query)
-
-    def _by_id(self, prefix: str) -> Iterator[_Match]:
-        for _, ledger in self._tables("ledger"):
-            for item, source in self._lookup.prefixed(ledger, "item", prefix, ["item", "source"]):
-                yield _Match("source" if item == source else "clip", item, source)
-        for _, table in self._tables("generated"):
-            for clip_id, prompt in self._lookup.prefixed(table, "clip_id", prefix, ["clip_id", "prompt"]):
-                yield _Match("generated", clip_id, "", prompt)
-        if len(prefix) == 64:
-            for _, table in self._tables("sources"):
-                is_file = pc.field("file", "sha256") == prefix
-                for source, name in self._lookup.matching(table, is_file, ["source_id", "name"]):
-                    yield _Match("source", source, source, name)
-
-    def _by_name(self, query: str) -> Iterator[_Match]:
-        for _, table in self._tables("sources"):
-            name, url = pc.field("name"), pc.field("source_url")
-            named = (name == query) | (url == query) | pc.ends_with(name, f"/{query}")
-            for source, found in self._lookup.matching(table, named, ["source_id", "name"]):
-                yield _Match("source", source, source, found)
-        for stage, ledger in self._tables("ledger"):
-            if stage.manifest is not None and "sources" in stage.manifest.tables:
-                evidence = pc.field("evidence")
-                named = (evidence == query) | pc.starts_with(evidence, f"{query}:")
-                for item, source in self._lookup.matching(ledger, named, ["item", "source"]):
-                    yield _Match("source", item, source, query)
-
     def _source(self, source_id: str) -> Source | None:
-        for _, table in self._tables("sources"):
+        for _, table in _tables(self._evidence, "sources"):
             for source in self._lookup.records(table, "source_id", [source_id], Source):
                 return source
         return None
 
     def _clips_of(self, source_id: str) -> list[str]:
         found: set[str] = set()
-        for _, ledger in self._tables("ledger"):
+        for _, ledger in _tables(self._evidence, "ledger"):
             is_clip = (pc.field("source") == source_id) & (pc.field("item") != source_id)
             found.update(item for (item,) in self._lookup.matching(ledger, is_clip, ["item"]))
         return sorted(found)
@@ -184,23 +156,25 @@ class _Inquiry:
             clip=clip,
             fates=list(self._fates(clip_id)),
             duplicates=list(self._duplicates(clip_id)),
-            trainings=trainings(clip_id, self._runs, self._store, self._lookup) if clip is not None else [],
+            trainings=trainings_of({clip_id}, self._runs, self._store, self._lookup)
+            if clip is not None
+            else [],
         )
 
     def _last_version(self, clip_id: str) -> Clip | None:
-        for _, table in reversed(list(self._tables("clips"))):
+        for _, table in reversed(list(_tables(self._evidence, "clips"))):
             for clip in self._lookup.records(table, "clip_id", [clip_id], Clip):
                 return clip
         return None
 
     def _fates(self, item: str) -> Iterator[Fate]:
-        for stage, ledger in self._tables("ledger"):
+        for stage, ledger in _tables(self._evidence, "ledger"):
             for decision in self._lookup.records(ledger, "item", [item], Decision):
                 name = self._name(decision.partner) if decision.partner else ""
                 yield Fate(task=stage.task.name, decision=decision, partner_name=name)
 
     def _duplicates(self, clip_id: str) -> Iterator[Duplicate]:
-        for _, ledger in self._tables("ledger"):
+        for _, ledger in _tables(self._evidence, "ledger"):
             for decision in self._lookup.records(ledger, "partner", [clip_id], Decision):
                 if decision.verdict != "kept":
                     name = self._name(decision.item)
@@ -208,17 +182,57 @@ class _Inquiry:
 
     def _name(self, clip_id: str) -> str:
         """The file name of a clip's source."""
-        for _, table in self._tables("clips"):
+        for _, table in _tables(self._evidence, "clips"):
             for clip in self._lookup.records(table, "clip_id", [clip_id], Clip):
                 return clip.source.name
         return ""
 
     def _generated(self, clip_id: str) -> GeneratedClip | None:
-        for _, table in self._tables("generated"):
+        for _, table in _tables(self._evidence, "generated"):
             for clip in self._lookup.records(table, "clip_id", [clip_id], GeneratedClip):
                 return clip
         return None
 
-    def _tables(self, name: str) -> Sequence[tuple[StageEvidence, TableRef]]:
-        """The tables of a name that stages published themselves, in the order of the run."""
-        return [(stage, manifest.tables[name]) for stage, manifest in self._evidence.with_table(name)]
+
+def find(query: str, evidence: Evidence, lookup: Lookup) -> Iterator[Match]:
+    """Everything in a run that `query` names; one thing may come several times."""
+    if re.fullmatch(r"[0-9a-f]{3,64}", query):
+        yield from _by_id(query, evidence, lookup)
+    yield from _by_name(query, evidence, lookup)
+
+
+def _by_id(prefix: str, evidence: Evidence, lookup: Lookup) -> Iterator[Match]:
+    for _, ledger in _tables(evidence, "ledger"):
+        named = begins("item", prefix) | begins("source", prefix)
+        for item, source in lookup.matching(ledger, named, ["item", "source"]):
+            if source.startswith(prefix):
+                yield Match("source", source, source)
+            if item.startswith(prefix) and item != source:
+                yield Match("clip", item, source)
+    for _, table in _tables(evidence, "generated"):
+        for clip_id, prompt in lookup.matching(table, begins("clip_id", prefix), ["clip_id", "prompt"]):
+            yield Match("generated", clip_id, "", prompt)
+    if len(prefix) == 64:
+        for _, table in _tables(evidence, "sources"):
+            is_file = pc.field("file", "sha256") == prefix
+            for source, name in lookup.matching(table, is_file, ["source_id", "name"]):
+                yield Match("source", source, source, name)
+
+
+def _by_name(query: str, evidence: Evidence, lookup: Lookup) -> Iterator[Match]:
+    for _, table in _tables(evidence, "sources"):
+        name, url = pc.field("name"), pc.field("source_url")
+        named = (name == query) | (url == query) | pc.ends_with(name, f"/{query}")
+        for source, found in lookup.matching(table, named, ["source_id", "name"]):
+            yield Match("source", source, source, found)
+    for stage, ledger in _tables(evidence, "ledger"):
+        if stage.manifest is not None and "sources" in stage.manifest.tables:
+            told = pc.field("evidence")
+            named = (told == query) | pc.starts_with(told, f"{query}:")
+            for item, source in lookup.matching(ledger, named, ["item", "source"]):
+                yield Match("source", item, source, query)
+
+
+def _tables(evidence: Evidence, name: str) -> Sequence[tuple[StageEvidence, TableRef]]:
+    """The tables of a name, in the order of the run."""
+    return [(stage, manifest.tables[name]) for stage, manifest in evidence.with_table(name)]

@@ -171,8 +171,8 @@ class CacheStore:
         gone = 0
         for path in sorted(self.folder.glob("entries/*")):
             entry = _read(path, Entry)
-            files = {digest for a in entry.artifacts.values() for digest in a.files.values()} if entry else set()
-            if files & stale:
+            artifacts = entry.artifacts.values() if entry else ()
+            if any(stale & set(artifact.files.values()) for artifact in artifacts):
                 path.unlink(missing_ok=True)
                 gone += 1
         for digest in stale:

@@ -1,0 +1,212 @@
+"""Runs without a source: their manifests name the tables and shards that were written without it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from veo_core.curate.card import describe_dataset
+from veo_core.lineage.evidence import RECORD, Evidence, gather, local_path
+from veo_core.lineage.forget_store import Rewritten
+from veo_core.lineage.report import write_report
+from veo_core.records.base import sha256_bytes
+from veo_core.records.dataset import DatasetSpec, Shard
+from veo_core.records.files import FileRef, TableRef
+from veo_core.records.ledger import Counts
+from veo_core.records.manifest import Manifest
+from veo_core.records.run import Change, RunRecord, TaskRecord
+from veo_core.storage import Store
+
+_MAIN_TABLES = ("clips", "sources", "generated", "scores")
+_LATENTS = ("latents", "captions", "frames")
+_REPORT = "report.html"
+_REDACTED = "[line removed: its source was forgotten]"
+
+
+@dataclass
+class Rewrite:
+    """What changes in one run.
+
+    Attributes:
+        manifests: new manifests by the index of their task.
+        digests: digest of each manifest before, and what it is now.
+        datasets: digests that changed datasets had before.
+        stale: paths of objects that no manifest of the run names any more.
+    """
+
+    manifests: dict[int, Manifest] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    datasets: set[str] = field(default_factory=set)
+    stale: set[str] = field(default_factory=set)
+
+
+def plan_rewrite(
+    evidence: Evidence, replaced: Mapping[str, Rewritten], gone: set[str], datasets: set[str], store: Store
+) -> Rewrite:
+    """The manifests of a run without the source.
+
+    Args:
+        evidence: the run.
+        replaced: what became of tables and shards, by their old path.
+        gone: paths of other objects that are to be deleted.
+        datasets: digests of datasets that an earlier, interrupted attempt changed.
+        store: where new objects go.
+    """
+    plan = Rewrite(datasets=set(datasets))
+    for stage in evidence.stages:
+        old = stage.manifest
+        if old is None:
+            continue
+        new = _without(old, replaced, gone, store)
+        inputs = {artifact.sha256 for group in stage.task.inputs.values() for artifact in group}
+        if inputs & plan.datasets and "latents" in new.files:
+            # Latents can be decoded to pictures, so they go; the next run encodes the dataset again.
+            left = {name: ref for name, ref in new.files.items() if name not in _LATENTS}
+            new = new.model_copy(update={"files": left})
+        if new != old:
+            plan.manifests[stage.index] = new
+            plan.digests[old.digest] = new.digest
+            plan.stale |= _paths(old) - _paths(new)
+            if "pairs" in old.tables:
+                plan.datasets.add(old.digest)
+    return plan
+
+
+def apply_rewrite(folder: Path, rewrite: Rewrite, change: Change) -> None:
+    """Write a run's new manifests, then its record, each in one step."""
+    run = _read(folder)
+    tasks = list(run.tasks)
+    for index, manifest in rewrite.manifests.items():
+        path = local_path(folder, tasks[index].outputs["manifest"][0].uri)
+        _replace(path, manifest.to_bytes())
+        tasks[index] = _with_digest(tasks[index], manifest.digest)
+    changes = [*run.changes, change]
+    _write(folder, run.model_copy(update={"tasks": tasks, "changes": changes}))
+
+
+def mend_record(folder: Path, digests: Mapping[str, str], change: Change) -> None:
+    """Bring a run's record up to manifests that an interrupted attempt has written.
+
+    Args:
+        folder: the run's.
+        digests: what that attempt was to make of manifests.
+        change: the note to add where the record is behind.
+    """
+    run = _read(folder)
+    tasks = list(run.tasks)
+    for index, task in enumerate(tasks):
+        for artifact in task.outputs.get("manifest", [])[:1]:
+            path = local_path(folder, artifact.uri)
+            written = sha256_bytes(path.read_bytes()) if path.is_file() else ""
+            if written != artifact.sha256 and digests.get(artifact.sha256) == written:
+                tasks[index] = _with_digest(task, written)
+    if tasks != run.tasks:
+        _write(folder, run.model_copy(update={"tasks": tasks, "changes": [*run.changes, change]}))
+
+
+def scrub_texts(folder: Path, words: set[str], store: Store) -> None:
+    """Take lines with any of `words` out of a run's logs, and write its report anew if it had one."""
+    for path in sorted(path for path in (folder / "logs").rglob("*") if path.is_file()):
+        lines = path.read_bytes().split(b"\n")
+        found = [any(word.encode() in line for word in words) for line in lines]
+        if any(found):
+            kept = [_REDACTED.encode() if hit else line for line, hit in zip(lines, found, strict=True)]
+            _replace(path, b"\n".join(kept))
+    if (folder / _REPORT).is_file():
+        write_report(folder, store)
+
+
+def read_run(folder: Path, store: Store) -> Evidence:
+    """A run with the manifests that can be read."""
+    return gather(folder, store)
+
+
+def _without(manifest: Manifest, replaced: Mapping[str, Rewritten], gone: set[str], store: Store) -> Manifest:
+    tables = {name: _table(ref, replaced) for name, ref in manifest.tables.items()}
+    ledger = replaced.get(manifest.tables["ledger"].path) if "ledger" in manifest.tables else None
+    files = {name: _file(ref, replaced, gone) for name, ref in manifest.files.items()}
+    shards = [_file(ref, replaced, gone) for ref in manifest.shards]
+    main = next((tables[name] for name in _MAIN_TABLES if name in tables), None)
+    changed_main = main is not None and main not in manifest.tables.values()
+    new = manifest.model_copy(
+        update={
+            "tables": tables,
+            "files": {name: ref for name, ref in files.items() if ref is not None},
+            "shards": [ref for ref in shards if ref is not None],
+            "counts": _counts(manifest.counts, ledger),
+            "rows": main.rows if main is not None and changed_main else manifest.rows,
+        }
+    )
+    if new == manifest or "shards" not in tables or "spec.json" not in manifest.files:
+        return new
+    return _dataset(new, manifest, replaced, store)
+
+
+def _dataset(new: Manifest, old: Manifest, replaced: Mapping[str, Rewritten], store: Store) -> Manifest:
+    """A packaged dataset whose figures and descriptions follow from its tables again."""
+    spec = DatasetSpec.model_validate_json(store.get_bytes(old.files["spec.json"]))
+    shards = []
+    for shard in store.stream_table(old.tables["shards"], Shard):
+        change = replaced.get(shard.file.path)
+        if change is None:
+            shards.append(shard)
+        elif change.ref is not None:
+            shards.append(shard.model_copy(update={"file": change.ref, "clips": change.clips}))
+    table = store.put_table(shards, Shard)
+    new = new.model_copy(update={"tables": new.tables | {"shards": table}})
+    return describe_dataset(new, fps=spec.fps, audio_rate=spec.audio_rate, store=store)
+
+
+def _table(ref: TableRef, replaced: Mapping[str, Rewritten]) -> TableRef:
+    change = replaced.get(ref.path)
+    if change is None or change.ref is None:
+        return ref
+    return TableRef(**change.ref.model_dump(include={"path", "sha256", "bytes"}), rows=change.rows)
+
+
+def _file(ref: FileRef, replaced: Mapping[str, Rewritten], gone: set[str]) -> FileRef | None:
+    if ref.path in gone:
+        return None
+    change = replaced.get(ref.path)
+    return ref if change is None else change.ref
+
+
+def _counts(counts: Counts | None, ledger: Rewritten | None) -> Counts | None:
+    """Counts after some decisions became 'dropped'."""
+    if counts is None or ledger is None:
+        return counts
+    lost = ledger.verdicts
+    return counts.model_copy(
+        update={
+            "kept": counts.kept - lost.get("kept", 0),
+            "failed": counts.failed - lost.get("failed", 0),
+            "quarantined": counts.quarantined - lost.get("quarantined", 0),
+            "dropped": counts.dropped + sum(lost.values()),
+        }
+    )
+
+
+def _paths(manifest: Manifest) -> set[str]:
+    return {ref.path for ref in (*manifest.tables.values(), *manifest.files.values(), *manifest.shards)}
+
+
+def _with_digest(task: TaskRecord, digest: str) -> TaskRecord:
+    artifact, *others = task.outputs["manifest"]
+    outputs = task.outputs | {"manifest": [artifact.model_copy(update={"sha256": digest}), *others]}
+    parameters = dict(task.output_parameters)
+    if "digest" in parameters:
+        parameters["digest"] = digest
+    return task.model_copy(update={"outputs": outputs, "output_parameters": parameters})
+
+
+def _read(folder: Path) -> RunRecord:
+    return RunRecord.model_validate_json((folder / RECORD).read_bytes())
+
+
+def _write(folder: Path, run: RunRecord) -> None:
+    _replace(folder / RECORD, run.model_dump_json(indent=1).encode())
+
+
+def _replace(path: Path, data: bytes) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    part.replace(path)
