@@ -4,6 +4,7 @@ import json
 
 import fsspec
 import pytest
+import s3fs
 from collecting import ALLOWED, collect
 
 from veo_core.cli.footage import footage_section
@@ -103,6 +104,25 @@ def test_prefix_without_video_is_a_usage_error(store, footage):
     footage.put("notes.txt", b"no video")
     with pytest.raises(UsageError, match="holds no video"):
         footage_section(footage.place)
+
+
+def test_prefix_that_may_not_be_listed_is_a_usage_error(store, s3_root, monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    s3fs.S3FileSystem.clear_instance_cache()
+    try:
+        with pytest.raises(UsageError, match="credentials"):
+            collect(store, folder=f"{s3_root}/footage")
+    finally:
+        s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.mark.parametrize("protocol", ["s3", "gs"])
+def test_bucket_that_does_not_exist_is_a_usage_error(store, s3_root, gcs_root, protocol):
+    with pytest.raises(UsageError, match="no-such-bucket"):
+        collect(store, folder=f"{protocol}://no-such-bucket-here/footage")
 
 
 def test_footage_of_a_run_names_the_prefix_and_a_revision_that_changes_with_it(footage, clip):

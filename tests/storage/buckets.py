@@ -8,7 +8,9 @@ import sys
 import time
 from collections.abc import Iterator
 
+import fsspec
 import pytest
+import s3fs
 
 _S3 = "from moto.server import main; main(['-H', '127.0.0.1', '-p', '{port}'])"
 _GCS = (
@@ -42,13 +44,12 @@ def _server(program: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def s3_root() -> Iterator[str]:
     """An S3 bucket; the environment says where the server is."""
-    import s3fs
-
     with _server(_S3) as url, pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", url)
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "testing")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        s3fs.S3FileSystem.clear_instance_cache()  # those of another folder's tests have another server
         s3fs.S3FileSystem(use_listings_cache=False).mkdir("bucket")
         yield "s3://bucket"
 
@@ -60,6 +61,7 @@ def gcs_root() -> Iterator[str]:
         patch.setenv("STORAGE_EMULATOR_HOST", url)
         # Its default asks a gRPC service that the emulator has not, at every access, for the kind of bucket.
         patch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+        fsspec.get_filesystem_class("gs").clear_instance_cache()
         yield "gs://bucket"
 
 

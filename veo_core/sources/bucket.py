@@ -17,6 +17,7 @@ from veo_core.sources.items import (
 )
 from veo_core.sources.provenance import Provenance, parse_sidecar
 from veo_core.sources.remote import open_place, read_small, revision_of
+from veo_core.storage.access import access_to
 
 _MAX_SIDECAR_BYTES = 1 << 20
 _CHUNK_BYTES = 4 << 20
@@ -43,7 +44,8 @@ class BucketOrigin:
         """
         fs, base = open_place(self.prefix)
         try:
-            found = fs.find(base, detail=True)
+            with access_to(f"footage prefix {self.prefix}"):
+                found = fs.find(base, detail=True)
         except (OSError, ValueError) as error:
             raise UsageError(f"footage prefix {self.prefix} cannot be listed: {error}") from None
         items = []

@@ -79,10 +79,11 @@ class _Intake:
     def fetch(self, item: Item, scratch: Path) -> Collected | _Fetched:
         """Everything before the file is looked into. Bytes that are elsewhere come last."""
         source_id = self.origin.source_id(item)
-        media = None
+        media, digest = None, ""
         if not source_id:
             media = self.origin.fetch(item, scratch)
-            source_id = source_id_of(item.name, _sha256(media.path))
+            digest = _sha256(media.path)
+            source_id = source_id_of(item.name, digest)
         try:
             if self._is_forgotten(source_id):
                 return self._dropped(source_id, item, "forgotten")
@@ -104,7 +105,7 @@ class _Intake:
             )
         except ItemError as error:
             return self._failed(source_id, item, error)
-        if self._is_forgotten(_sha256(media.path)):
+        if self._is_forgotten(digest or _sha256(media.path)):
             return self._dropped(source_id, item, "forgotten")
         return _Fetched(item, source_id, provenance, media)
 

@@ -10,7 +10,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ from veo_core.errors import UsageError
 from veo_core.records.base import Record, sha256_bytes
 from veo_core.records.files import FileRef, TableRef
 from veo_core.records.tables import TableWriter, read_table
+from veo_core.storage.access import access_to
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -246,17 +247,8 @@ class Store:
         except FileNotFoundError:
             raise UsageError(f"store {self.root}: cannot be written: there is no such bucket") from None
 
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        """Explains why the store does not let this user in."""
-        try:
-            yield
-        except PermissionError as error:
-            raise UsageError(f"store {self.root}: access is denied: {error}") from None
-        except Exception as error:
-            if "credentials" in type(error).__name__.lower():  # of botocore or google.auth, by protocol
-                raise UsageError(f"store {self.root}: {error}") from None
-            raise
+    def _reached(self) -> AbstractContextManager[None]:
+        return access_to(f"store {self.root}")
 
 
 def _sha256(path: Path) -> str:
