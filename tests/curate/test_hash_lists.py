@@ -20,6 +20,7 @@ from veo_core.curate.hash_list import (
 )
 from veo_core.errors import UsageError
 from veo_core.media.encode import encode
+from veo_core.media.signals import luma_of
 from veo_core.records.base import sha256_bytes
 from veo_core.records.clip import Clip, Source
 from veo_core.records.manifest import Manifest
@@ -201,7 +202,7 @@ def shown_as(frames, how):
 @pytest.mark.parametrize("how", ["re-encoded", "letterboxed", "mirrored", "turned"])
 def test_copy_of_a_listed_film_is_dropped_and_nothing_of_it_is_stored(store, tmp_path, lists, how):
     frames, audio = film(1)
-    (listed, *_) = picture_hashes(frames[16:17], np.zeros(1))
+    (listed,) = picture_hashes(luma_of(frames[16:17]), np.zeros(1))
     config = PREPARE.model_copy(update={"hash_lists": lists(listed.pdq[0], types=("pdq",))})
     other, sound = film(2)
     films = {"bad": (shown_as(frames, how), audio, {"crf": 32}), "good": (other, sound, {})}

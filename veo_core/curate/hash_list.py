@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
@@ -18,10 +17,9 @@ from veo_core.curate.hash_list_file import BYTES, HashType, read_hashes
 from veo_core.errors import UsageError
 from veo_core.media.hashes import hash_hex, phash
 from veo_core.media.pdq import pdq, pdq_hex
-from veo_core.media.signals import find_bars, luma_of
+from veo_core.media.signals import find_bars
 from veo_core.records.base import Record, sha256_bytes
 
-_SIDE = 128  # pixels of the short side at which pictures are hashed
 _BLOCK = 1 << 14  # listed hashes that are compared at a time: what stays in a processor's cache
 
 Words = npt.NDArray[np.uint64]
@@ -72,21 +70,20 @@ class Match:
         return f"on the operator's hash list {self.list_name!r} ({self.type}{bits})"
 
 
-def picture_hashes(frames: npt.NDArray[np.uint8], pts: npt.NDArray[np.float64]) -> list[PictureHash]:
+def picture_hashes(luma: npt.NDArray[np.uint8], times: npt.NDArray[np.float64]) -> list[PictureHash]:
     """Hashes of a file's pictures, one a second: what `HashLists.match_pictures` compares.
 
     Black bars hide a listed picture from its hash, so that one with bars is hashed without them as well.
 
     Args:
-        frames: RGB, uint8 [t, h, w, 3].
-        pts: seconds of each frame, [t].
+        luma: pictures at analysis size, uint8 [t, h, w]; some 128 pixels a side are enough.
+        times: seconds of each picture, [t].
     """
-    seconds = np.floor(pts - pts[0])
-    luma = luma_of(_reduced(frames[np.flatnonzero(np.diff(seconds, prepend=-1.0))]))
-    top, bottom, left, right = find_bars(luma)
-    pictures = list(luma)
+    chosen = luma[np.flatnonzero(np.diff(np.floor(times - times[0]), prepend=-1.0))]
+    top, bottom, left, right = find_bars(chosen)
+    pictures = list(chosen)
     if top or bottom or left or right:
-        pictures += list(luma[:, top : luma.shape[1] - bottom, left : luma.shape[2] - right])
+        pictures += list(chosen[:, top : luma.shape[1] - bottom, left : luma.shape[2] - right])
     return [_hashed(picture) for picture in pictures]
 
 
@@ -97,15 +94,6 @@ def _hashed(luma: npt.NDArray[np.uint8]) -> PictureHash:
     return PictureHash(
         phash=hash_hex(phash(luma)), pdq=[pdq_hex(value) for value, _ in hashes], quality=hashes[0][1]
     )
-
-
-def _reduced(frames: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    height, width = frames.shape[1:3]
-    scale = _SIDE / min(height, width)
-    if scale >= 1:
-        return frames
-    size = (round(width * scale), round(height * scale))
-    return np.stack([cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in frames])
 
 
 class HashLists:
