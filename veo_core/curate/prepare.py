@@ -16,6 +16,7 @@ from veo_core.curate.hash_list import HashListConfig, hash_lists
 from veo_core.curate.produce import FileReport, ShotReport, Spec, produce
 from veo_core.errors import ItemError, UsageError
 from veo_core.media.isolate import run_isolated
+from veo_core.media.sandbox import Budget
 from veo_core.records.base import Record, canonical_json, sha256_bytes
 from veo_core.records.clip import Clip, ClipSignature, Source
 from veo_core.records.ledger import Decision, Verdict
@@ -29,6 +30,7 @@ class PrepareConfig(Record):
 
     spec: Spec = Field(default_factory=Spec, description="the training specification and its measurements")
     item_timeout_seconds: float = Field(default=120.0, gt=0, description="time that one file may take")
+    item_memory_bytes: int = Field(default=1 << 30, gt=0, description="memory that one file may take")
     hash_lists: HashListConfig = Field(
         default_factory=HashListConfig, description="the operator's lists of hashes (curate/hash_list.py)"
     )
@@ -119,12 +121,18 @@ def _prepare_shard(shard: Sequence[Source], *, store: Store, config: PrepareConf
             sources.append(source)
             jobs.append((path, output))
         work = partial(_work, spec=config.spec, hash_pictures=lists.hold_pictures)
-        outcomes = run_isolated(jobs, work, timeout_seconds=config.item_timeout_seconds)
+        seconds = config.item_timeout_seconds
+        budget = Budget(memory_bytes=config.item_memory_bytes, cpu_seconds=2 * seconds)
+        outcomes = run_isolated(jobs, work, timeout_seconds=seconds, budget=budget)
         for source, (_, output), outcome in zip(sources, jobs, outcomes, strict=True):
             if isinstance(outcome, ItemError):
                 results.append(_refused(source, outcome))
                 continue
-            report = FileReport.model_validate(json.loads(outcome))
+            try:
+                report = _report(outcome, output)
+            except ItemError as error:
+                results.append(_refused(source, error))
+                continue
             match = lists.match_pictures(report.pictures)
             if match is not None:
                 results.append(_blocked(source, str(match)))
@@ -137,6 +145,22 @@ def _work(job: tuple[Path, Path], spec: Spec, hash_pictures: bool) -> bytes:
     path, output = job
     report = produce(path, output, spec, hash_pictures=hash_pictures)
     return canonical_json(report.model_dump(mode="json"))
+
+
+def _report(answer: bytes, output: Path) -> FileReport:
+    """What the child says that it made, which a hostile file may have taken over.
+
+    Raises:
+        ItemError: rule "crash": it is no report, or names something else than files in `output`.
+    """
+    try:
+        report = FileReport.model_validate(json.loads(answer))
+    except ValueError:
+        raise ItemError("crash", "the process that worked on it gave no report") from None
+    names = [name for shot in report.shots if shot.media for name in (shot.media, *shot.key_frames)]
+    if not all((output / name).is_file() and not (output / name).is_symlink() for name in names):
+        raise ItemError("crash", "the process that worked on it names files that it did not write")
+    return report
 
 
 def _blocked(source: Source, match: str) -> Prepared:

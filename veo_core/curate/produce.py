@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated, Self
 
 import av
 import cv2
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from veo_core.curate.hash_list import PictureHash, picture_hashes
 from veo_core.errors import ItemError
@@ -78,6 +79,9 @@ class Spec(Record):
         )
 
 
+FileName = Annotated[str, StringConstraints(pattern=r"^[0-9a-z-]*(\.(mp4|jpg))?$")]
+
+
 class ShotReport(Record):
     """One shot: the files it became, or the rule that dropped it. File names are those in the folder."""
 
@@ -86,12 +90,18 @@ class ShotReport(Record):
     rule: str = ""
     value: float = 0.0
     threshold: float = 0.0
-    media: str = ""
-    key_frames: list[str] = Field(default_factory=list)
+    media: FileName = ""
+    key_frames: list[FileName] = Field(default_factory=list)
     facts: MediaFacts | None = None
     signals: Signals | None = None
     frame_hashes: list[str] = Field(default_factory=list)
     signature: str = ""
+
+    def with_duration_gap(self, gap: float | None) -> Self:
+        """With what is known only once the whole file is decoded."""
+        if self.signals is None:
+            return self
+        return self.model_copy(update={"signals": self.signals.model_copy(update={"duration_gap": gap})})
 
 
 class FileReport(Record):
@@ -113,9 +123,14 @@ def produce(path: Path, folder: Path, spec: Spec, *, hash_pictures: bool = False
     source = FilePass(path, spec, hash_pictures=hash_pictures)
     try:
         reports = [_Clip(shot, source, folder, spec).report() for shot in source.shots()]
+        reports = [report.with_duration_gap(source.duration_gap) for report in reports]
         return FileReport(packet_hash=source.packet_hash, shots=reports, pictures=source.picture_hashes())
     except (av.error.FFmpegError, ValueError, OverflowError, MemoryError) as error:
         raise undecodable(error) from None
+    except cv2.error as error:
+        if error.code != cv2.Error.StsNoMem:
+            raise
+        raise ItemError("memory", "OpenCV ran out of memory") from None
 
 
 @dataclass
@@ -165,9 +180,16 @@ class FilePass:
         rate = self.spec.audio_rate
         samples = None if self._sound is None else self._sound.samples(self.seen.times[0])
         if samples is None:
-            return SoundTrack(np.zeros((1, 0), np.float32), rate, None)
+            return SoundTrack(np.zeros((1, 0), np.float32), rate, is_there=False)
+        return SoundTrack(samples, rate, is_there=True)
+
+    @property
+    def duration_gap(self) -> float | None:
+        """Seconds by which the sound is longer than the picture, once all is decoded; None without sound."""
+        if not self.sound.is_there:
+            return None
         picture = self.seen.times[-1] - self.seen.times[0] + self.seen.seconds_between()
-        return SoundTrack(samples, rate, samples.shape[1] / rate - picture)
+        return self.sound.samples.shape[1] / self.sound.rate - picture
 
     def picture_hashes(self) -> list[PictureHash]:
         """Hashes of a picture of each second, none if none were asked for."""

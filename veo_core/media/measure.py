@@ -23,12 +23,12 @@ class SoundTrack:
         samples: float32 [c, l] from the file's first picture on; no channel's worth of samples where there is
             no sound track.
         rate: samples per second.
-        duration_gap: seconds by which it is longer than the picture, None without a sound track.
+        is_there: whether the file has a sound track.
     """
 
     samples: npt.NDArray[np.float32]
     rate: int
-    duration_gap: float | None
+    is_there: bool
 
     def between(self, start: float, stop: float) -> npt.NDArray[np.float32]:
         """The samples from `start` to `stop` in seconds, as far as there are any."""
@@ -42,7 +42,7 @@ class SoundTrack:
 
 
 def measure(shot: Shot, sound: SoundTrack, clip_sound: npt.NDArray[np.float32], pictures: UInt8) -> Signals:
-    """Measure a shot.
+    """Measure a shot, all but the duration gap of its file.
 
     Args:
         shot: the shot, ended.
@@ -64,11 +64,10 @@ def measure(shot: Shot, sound: SoundTrack, clip_sound: npt.NDArray[np.float32], 
         overexposed=over,
         text=overlay_text(luma),
         bars=1.0 - luma.shape[1] * luma.shape[2] / (height * width),
-        has_audio=sound.duration_gap is not None,
+        has_audio=sound.is_there,
         loudness=loudness(mono),
         lufs=integrated_loudness(clip_sound, sound.rate),
         silence=silent_share(mono, sound.rate),
         clipped=clipped_share(clip_sound.ravel()),
-        duration_gap=sound.duration_gap,
         sync=lag(onsets(whole, sound.rate), shot.events(), tolerance=_TOLERANCE, furthest=_FURTHEST),
     )
