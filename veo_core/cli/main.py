@@ -1,10 +1,10 @@
-"""The command `veo`: run the pipeline, look at runs, ask why, forget, film the world, generate."""
+"""The command `veo`: run the pipeline, look at runs, ask why, forget, export, film the world, generate."""
 
 import sys
 import traceback
 from collections.abc import Sequence
 
-from veo_core.cli import forget, generate, run, runs, why
+from veo_core.cli import export, forget, generate, run, runs, why
 from veo_core.commandline import Parser
 from veo_core.errors import UsageError
 from veo_core.world import main as world
@@ -18,6 +18,7 @@ def parser() -> Parser:
     runs.add_parsers(subcommands)
     why.add_parser(subcommands)
     forget.add_parser(subcommands)
+    export.add_parser(subcommands)
     generate.add_parser(subcommands)
     world.add_parser(subcommands)
     return root

@@ -1,0 +1,53 @@
+"""`veo export`: a packaged dataset in layouts that other tools read."""
+
+import argparse
+from pathlib import Path
+from typing import Any, get_args
+
+from veo_core.errors import UsageError
+from veo_core.lineage.evidence import gather
+from veo_core.records.clip import Split
+from veo_core.records.manifest import Manifest
+from veo_core.runner import runs
+from veo_core.stage import read_manifest
+from veo_core.storage import Store
+
+
+def add_parser(subcommands: Any) -> None:
+    """Add `export` to the command line."""
+    parser = subcommands.add_parser(
+        "export", help="write a dataset's clips for other tools", description=__doc__
+    )
+    layouts = parser.add_subparsers(title="layouts", required=True, metavar="LAYOUT")
+    folder = layouts.add_parser(
+        "folder", help="t2v_pairs/ and i2v_pairs/ with mp4, wav, txt and jpg", description=__doc__
+    )
+    folder.add_argument("out", type=Path, metavar="OUT", help="a new folder, or one to go on with")
+    which = folder.add_mutually_exclusive_group()
+    which.add_argument("--run", default=runs.LATEST, help="a run's id, the start of one, or 'latest'")
+    which.add_argument("--manifest", type=Path, metavar="FILE", help="or the dataset's manifest")
+    folder.add_argument(
+        "--split", action="append", choices=get_args(Split), help="only this split; may be repeated"
+    )
+    folder.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
+    folder.add_argument("--root", default="store", metavar="URI", help="store of the data (default: store)")
+    folder.set_defaults(execute=_export_folder)
+
+
+def _export_folder(arguments: argparse.Namespace) -> int:
+    from veo_core.data.export import export_folder  # imports PyAV, which other commands do without
+
+    store = Store(arguments.root)
+    if arguments.manifest is not None:
+        dataset = read_manifest(arguments.manifest)
+    else:
+        dataset = _dataset_of(runs.run_folder(arguments.runs, arguments.run), store)
+    count = export_folder(dataset, arguments.out, arguments.split or list(get_args(Split)), store)
+    print(f"{arguments.out}: {count} clips")
+    return 0
+
+
+def _dataset_of(folder: Path, store: Store) -> Manifest:
+    for _, manifest in reversed(list(gather(folder, store).with_table("pairs"))):
+        return manifest
+    raise UsageError(f"run {folder.name} has packaged no dataset; name another with --run, or --manifest")
