@@ -25,7 +25,7 @@ def blurred(store):
 
     def run(flags=FLAGS, plate="KX 4071", seed=1):
         clip = clip_of(store, 0, frames=street(plate, seed))
-        return clip, redact(Redaction.of(clip, flags, 0.2), store).applied_to(clip)
+        return clip, redact(Redaction.of(clip, flags, 0.2, None), store).applied_to(clip)
 
     return run
 
@@ -137,7 +137,7 @@ def test_blurring_twice_gives_the_same_bytes(blurred):
 def test_clip_that_is_not_what_it_was_is_of_no_use(store):
     clip = clip_of(store, 0)
     longer = clip.model_copy(update={"facts": clip.facts.model_copy(update={"frames": FRAMES + 4})})
-    (result,) = redact_all([Redaction.of(longer, FLAGS, 0.2).to_bytes()], store=store)
+    (result,) = redact_all([Redaction.of(longer, FLAGS, 0.2, None).to_bytes()], store=store)
     assert (result.media, result.rule) == (None, "unverified")
 
 
@@ -145,4 +145,4 @@ def test_lost_file_is_an_error_of_the_run(store):
     clip = clip_of(store, 0)
     lost = clip.model_copy(update={"media": FileRef(path="objects/00/0.mp4", sha256="0" * 64, bytes=1)})
     with pytest.raises(Exception, match="missing"):
-        redact(Redaction.of(lost, FLAGS, 0.2), store)
+        redact(Redaction.of(lost, FLAGS, 0.2, None), store)

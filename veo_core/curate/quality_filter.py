@@ -64,6 +64,12 @@ class QualityFilterConfig(Record):
     blur_padding: float = Field(
         default=0.2, ge=0, le=2, description="margin of a blur, as a share of its box"
     )
+    blur_crf: int | None = Field(
+        default=None,
+        ge=0,
+        le=63,
+        description="constant rate factor of blurred clips; the codec's own if null",
+    )
     prompt: str = Field(default=PROMPT, description="the text of each request, with {pictures} to fill in")
     judge: JudgeConfig = Field(default_factory=JudgeConfig, description="model, patience and budget")
     max_failed_share: float = Field(default=0.2, ge=0, le=1, description="largest share that may fail")
@@ -121,7 +127,7 @@ def _blurred(
     for clip in table:
         ruling = _ruling(clip, answers, config)
         if ruling is not None and ruling.verdict == "kept" and ruling.to_blur:
-            wanted.append(Redaction.of(clip, ruling.to_blur, config.blur_padding).to_bytes())
+            wanted.append(Redaction.of(clip, ruling.to_blur, config.blur_padding, config.blur_crf).to_bytes())
     rows = context.map_shards(
         wanted,
         partial(redact_all, store=context.store),

@@ -36,9 +36,10 @@ class Redaction(Record):
     hashes: int = Field(description="how many frames have a perceptual hash")
     regions: list[Region]
     padding: float = Field(description="margin around a box, as a share of its size")
+    crf: int | None = None
 
     @classmethod
-    def of(cls, clip: Clip, flags: Sequence[Flag], padding: float) -> "Redaction":
+    def of(cls, clip: Clip, flags: Sequence[Flag], padding: float, crf: int | None) -> "Redaction":
         return cls(
             clip_id=clip.clip_id,
             media=clip.media,
@@ -48,6 +49,7 @@ class Redaction(Record):
             hashes=len(clip.frame_hashes),
             regions=[region for flag in flags for region in flag.regions],
             padding=padding,
+            crf=crf,
         )
 
 
@@ -115,7 +117,7 @@ def redact(wanted: Redaction, store: Store) -> Redacted:
     with tempfile.TemporaryDirectory(prefix="veo-redact-") as name:
         folder = Path(name)
         target = folder / "clip.mp4"
-        redraw(store.local_path(wanted.media, folder), target, hide, fps=wanted.fps)
+        redraw(store.local_path(wanted.media, folder), target, hide, fps=wanted.fps, crf=wanted.crf)
         facts = verify(target, fps=wanted.fps, frames=wanted.frames, made_by="transcode")
         media = store.put_file(target)
     key_frames = [

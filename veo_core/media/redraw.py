@@ -14,7 +14,9 @@ UInt8 = npt.NDArray[np.uint8]
 Planes = tuple[UInt8, UInt8, UInt8]
 
 
-def redraw(source: Path, target: Path, change: Callable[[int, Planes], None], *, fps: float) -> None:
+def redraw(
+    source: Path, target: Path, change: Callable[[int, Planes], None], *, fps: float, crf: int | None = None
+) -> None:
     """Write a clip again with changed pictures, encoded once, in the codec that it has.
 
     Args:
@@ -23,6 +25,7 @@ def redraw(source: Path, target: Path, change: Callable[[int, Planes], None], *,
         change: gets each picture's number and its planes, luma [h, w] and both chroma [h/2, w/2], to
             change in place.
         fps: the clip's constant frame rate.
+        crf: the encoder's constant rate factor, None for its default.
     """
     with tempfile.TemporaryDirectory(prefix="veo-redraw-") as folder:
         silent = Path(folder) / "pictures.mp4"
@@ -40,6 +43,7 @@ def redraw(source: Path, target: Path, change: Callable[[int, Planes], None], *,
                 audio=np.zeros((1, 0), np.float32),
                 audio_rate=48_000,
                 codec=codec,
+                crf=crf,
             )
         _join(silent, source, target)
 
