@@ -4,11 +4,13 @@ import av
 import cv2
 import numpy as np
 import pytest
-from clips import FRAMES, HEIGHT, WIDTH, clip_of, scene
+from clips import FPS, FRAMES, HEIGHT, RATE, WIDTH, clip_of, scene
 
 from veo_core.curate.redact import Redaction, redact, redact_all, spread
 from veo_core.media.decode import decode
+from veo_core.media.encode import encode_frames
 from veo_core.media.hashes import hamming, phash
+from veo_core.media.verify import verify
 from veo_core.records.clip import Flag, Region
 from veo_core.records.files import FileRef
 
@@ -103,6 +105,24 @@ def test_clip_still_meets_its_specification(blurred):
     before, after = blurred()
     assert after.facts == before.facts
     assert after.media != before.media
+
+
+@pytest.mark.parametrize("codec", ["av1", "vp9"])
+def test_clip_keeps_its_codec(store, tmp_path, codec):
+    frames, sound = scene(0)
+    pictures = (
+        av.VideoFrame.from_ndarray(np.ascontiguousarray(f), format="rgb24").reformat(format="yuv420p")
+        for f in frames
+    )
+    path = tmp_path / "clip.mp4"
+    encode_frames(
+        path, pictures, height=HEIGHT, width=WIDTH, fps=FPS, audio=sound, audio_rate=RATE, codec=codec
+    )
+    facts = verify(path, fps=FPS, frames=FRAMES, made_by="transcode")
+    clip = clip_of(store, 0).model_copy(update={"media": store.put_file(path), "facts": facts})
+    result = redact(Redaction.of(clip, FLAGS, 0.2, None), store).applied_to(clip)
+    assert (result.facts, result.facts.codec) == (facts, codec)
+    assert packets(store, result) == packets(store, clip)
 
 
 def test_key_frames_that_show_something_are_replaced_and_others_stay(store, blurred):

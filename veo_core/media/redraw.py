@@ -70,7 +70,7 @@ def _join(pictures: Path, sound: Path, target: Path) -> None:
         av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"}) as output,
     ):
         copies = {
-            stream: output.add_stream_from_template(stream)
+            stream: output.add_stream_from_template(stream, opaque=True)
             for stream in (seen.streams.video[0], heard.streams.audio[0])
         }
         packets = [
