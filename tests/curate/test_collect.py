@@ -90,6 +90,14 @@ def test_file_with_an_unreadable_sidecar_fails(folder, store, sidecar):
     assert (decisions["a.mp4"].verdict, decisions["a.mp4"].rule) == ("failed", "sidecar")
 
 
+def test_manifest_beside_a_file_that_cannot_be_read_fails_it(folder, store):
+    put(folder, "a.mp4")
+    (folder / "a.c2pa").write_bytes(b"may hold an opt-out")
+    _, sources, decisions = collect(folder, store)
+    assert (decisions["a.mp4"].verdict, decisions["a.mp4"].rule) == ("failed", "c2pa")
+    assert sources == []
+
+
 def test_media_are_told_by_suffix_or_first_bytes(folder, store):
     put(folder, "by-suffix.mkv", content=b"damaged")
     put(folder, "by-first-bytes", content=MP4)

@@ -84,11 +84,19 @@ class Signer:
         self._chain, self._key = Authority().issue((usage, False))
 
     def sign(
-        self, source: Path, target: Path, label: str = "", *, parent: Path | None = None, **entries: str
-    ) -> None:
+        self,
+        source: Path,
+        target: Path,
+        label: str = "",
+        *,
+        parent: Path | None = None,
+        beside: bool = False,
+        **entries: str,
+    ) -> bytes:
         """Write `source` to `target` with a manifest; `entries` go into the assertion `label`.
 
-        `parent` is the signed file that this one was made from.
+        `parent` is the signed file that this one was made from; `beside` leaves the manifest out of the
+        file. Gives the manifest store.
 
         `ai_training="notAllowed"` is the entry "PREFIX.ai_training", the prefix being that of the label.
         """
@@ -113,4 +121,6 @@ class Signer:
                 about = {"title": parent.name, "relationship": "parentOf", "label": "parent"}
                 with parent.open("rb") as stream:
                     builder.add_ingredient(json.dumps(about), "video/mp4", stream)
-            builder.sign(c2pa.Signer.from_info(info), "video/mp4", before, after)
+            if beside:
+                builder.set_no_embed()
+            return builder.sign(c2pa.Signer.from_info(info), "video/mp4", before, after)

@@ -46,12 +46,16 @@ def test_objects_come_with_what_their_sidecars_say(store, footage, clip):
 
 def test_every_rule_holds_for_objects(store, footage, clip, signer, tmp_path):
     data = clip.read_bytes()
-    signer.sign(clip, tmp_path / "signed.mp4", "cawg.training-mining", ai_training="notAllowed")
+    opt_out = {"label": "cawg.training-mining", "ai_training": "notAllowed"}
+    signer.sign(clip, tmp_path / "signed.mp4", **opt_out)
+    manifest = signer.sign(clip, tmp_path / "same.mp4", beside=True, **opt_out)
     footage.put("denied.mp4", data, {"ml_training": "denied"})
     footage.put("unknown.mp4", data)
     footage.put("broken.mp4", data, b"{")
     footage.put("large.mp4", data + bytes(1 << 20), ALLOWED)
     footage.put("opted-out.mp4", (tmp_path / "signed.mp4").read_bytes(), ALLOWED)
+    footage.put("said-beside.mp4", data, ALLOWED)
+    footage.put("said-beside.c2pa", manifest)
     footage.put("good.mp4", data, ALLOWED)
     _, sources, decisions = collect(store, folder=footage.place, max_bytes=1 << 20, workers=2)
     assert {name: (d.verdict, d.rule) for name, d in decisions.items()} == {
@@ -60,6 +64,7 @@ def test_every_rule_holds_for_objects(store, footage, clip, signer, tmp_path):
         "broken.mp4": ("failed", "sidecar"),
         "large.mp4": ("dropped", "over_sized"),
         "opted-out.mp4": ("dropped", "c2pa_opt_out"),
+        "said-beside.mp4": ("dropped", "c2pa_opt_out"),
         "good.mp4": ("kept", ""),
     }
     assert [source.name for source in sources] == ["good.mp4"]

@@ -6,10 +6,12 @@ from veo_core.errors import ItemError
 from veo_core.media.decode import decode
 from veo_core.sources.credentials import manifest_bytes
 from veo_core.sources.inspection import inspect_files
+from veo_core.sources.items import Media
 
 
-def inspect(path):
-    (outcome,) = inspect_files([path], probe=False, max_bytes=1 << 30, timeout_seconds=30)
+def inspect(path, manifest=None):
+    media = Media(path, ".mp4", manifest=manifest)
+    (outcome,) = inspect_files([media], probe=False, max_bytes=1 << 30, timeout_seconds=30)
     return outcome
 
 
@@ -55,6 +57,24 @@ def test_opt_out_of_an_earlier_manifest_counts_after_the_file_is_signed_again(cl
     assert "notAllowed" in inspect(tmp_path / "second.mp4").opt_out
 
 
+@pytest.mark.parametrize("content", [None, bytes(1000)])
+def test_manifest_beside_a_file_counts_whatever_the_file_is(clip, signer, tmp_path, content):
+    manifest = signer.sign(
+        clip, tmp_path / "same.mp4", "cawg.training-mining", beside=True, ai_training="notAllowed"
+    )
+    path = tmp_path / "file.webm"
+    path.write_bytes(clip.read_bytes() if content is None else content)
+    claims = inspect(path, manifest)
+    assert claims.opt_out == "cawg.training-mining: cawg.ai_training=notAllowed"
+    assert claims.credentials.state == ("Valid" if content is None else "Invalid")
+
+
+def test_opt_out_in_a_file_counts_though_the_manifest_beside_it_has_none(clip, signer, tmp_path):
+    manifest = signer.sign(clip, tmp_path / "same.mp4", beside=True)
+    signer.sign(clip, tmp_path / "signed.mp4", "c2pa.training-mining", ai_training="notAllowed")
+    assert "notAllowed" in inspect(tmp_path / "signed.mp4", manifest).opt_out
+
+
 def test_file_without_a_manifest_has_no_claims(clip, tmp_path):
     assert manifest_bytes(clip) is None
     assert inspect(clip) is None
@@ -91,7 +111,8 @@ def test_every_mutation_of_a_signed_file_ends_with_an_outcome(clip, signer, tmp_
         position = start + 37 * number
         paths.append(tmp_path / f"{number}.mp4")
         paths[-1].write_bytes(data[:position] + bytes([data[position] ^ 0x55]) + data[position + 1 :])
-    outcomes = inspect_files(paths, probe=False, max_bytes=1 << 30, timeout_seconds=30)
+    files = [Media(path, ".mp4") for path in paths]
+    outcomes = inspect_files(files, probe=False, max_bytes=1 << 30, timeout_seconds=30)
     assert len(outcomes) == 64
     refused = [o for o in outcomes if isinstance(o, ItemError)]
     assert all(outcome.rule in ("c2pa", "crash") for outcome in refused)

@@ -1,12 +1,15 @@
 """A prefix of a bucket with footage in it, and sidecars beside the objects."""
 
+import json
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from veo_core.errors import ItemError, UsageError
+from veo_core.records.base import canonical_json
 from veo_core.sources.items import (
+    MAX_MANIFEST_BYTES,
     MEDIA_SUFFIXES,
     Item,
     Media,
@@ -52,11 +55,11 @@ class BucketOrigin:
         for path in sorted(found):
             name = posixpath.relpath(path, base)
             if is_media_name(name):
-                beside = found.get(f"{posixpath.splitext(path)[0]}.json")
-                revisions = [revision_of(info) for info in (found[path], beside) if info]
-                items.append(
-                    Item(name, ", ".join(revisions), int(found[path]["size"]), revisions[0].encode())
-                )
+                stem = posixpath.splitext(path)[0]
+                besides = [found[stem + suffix] for suffix in (".json", ".c2pa") if stem + suffix in found]
+                revisions = [revision_of(info) for info in (found[path], *besides)]
+                details = canonical_json({"revision": revisions[0], "manifest": f"{stem}.c2pa" in found})
+                items.append(Item(name, ", ".join(revisions), int(found[path]["size"]), details))
         if not items:
             raise UsageError(
                 f"footage prefix {self.prefix} holds no video ({', '.join(sorted(MEDIA_SUFFIXES))}); "
@@ -66,7 +69,7 @@ class BucketOrigin:
 
     def source_id(self, item: Item) -> str:
         """Of the name and what the store says of the content."""
-        return source_id_of(item.name, item.details.decode())
+        return source_id_of(item.name, json.loads(item.details)["revision"])
 
     def provenance(self, item: Item, scratch: Path) -> Provenance:
         """What the sidecar says; an object without one has unknown rights."""
@@ -87,8 +90,11 @@ class BucketOrigin:
             raise OversizedError(item.size, self.max_bytes)
         fs, base = open_place(self.prefix)
         target = scratch / f"object{suffix_of(item.name)}"
-        size = 0
+        size, manifest = 0, None
         try:
+            if json.loads(item.details)["manifest"]:
+                beside = f"{base}/{posixpath.splitext(item.name)[0]}.c2pa"
+                manifest = read_small(fs, beside, MAX_MANIFEST_BYTES)
             with (
                 fs.open(
                     f"{base}/{item.name}", "rb", cache_type="readahead", block_size=_CHUNK_BYTES
@@ -97,10 +103,10 @@ class BucketOrigin:
             ):
                 while size <= self.max_bytes and (piece := stream.read(_CHUNK_BYTES)):
                     size += file.write(piece)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ItemError(
-                "download", f"{type(error).__name__}: {error.strerror or 'cannot be read'}"
+                "download", f"{type(error).__name__}: {getattr(error, 'strerror', None) or 'cannot be read'}"
             ) from None
         if size != item.size:
             raise ItemError("download", f"{size} bytes, {item.size} were listed: the object changed")
-        return Media(target, suffix_of(item.name))
+        return Media(target, suffix_of(item.name), manifest=manifest)

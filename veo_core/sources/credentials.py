@@ -1,4 +1,4 @@
-"""C2PA manifests in MP4 and MOV files: what they claim, and whether they forbid training.
+"""C2PA manifests in or beside video files: what they claim, and whether they forbid training.
 
 Sources: C2PA technical specification 2.2, sections A.5 (BMFF) and "training and data mining" of 1.4;
 CAWG training and data mining assertion 1.1.
@@ -14,10 +14,10 @@ import c2pa  # type: ignore[import-untyped]
 from veo_core.errors import ItemError
 from veo_core.records.base import Record, sha256_bytes
 from veo_core.records.clip import ContentCredentials
+from veo_core.sources.items import MAX_MANIFEST_BYTES
 
 _MANIFEST_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _MAX_BOXES = 10_000
-_MAX_MANIFEST_BYTES = 32 << 20
 _ASSERTIONS = ("c2pa.training-mining", "cawg.training-mining")
 _FORBIDDEN = ("notAllowed", "constrained")
 # A file is hostile until shown otherwise: reading it must not make this machine ask another one.
@@ -58,25 +58,31 @@ def manifest_bytes(path: Path) -> bytes | None:
 def _manifest_in(stream: BinaryIO, start: int, end: int) -> bytes | None:
     """The JUMBF superbox in a `uuid` box: identifier, version and flags, purpose, offset, then it."""
     stream.seek(start)
-    body = stream.read(min(end - start, _MAX_MANIFEST_BYTES))
+    body = stream.read(min(end - start, MAX_MANIFEST_BYTES))
     if body[:16] != _MANIFEST_BOX:
         return None
     purpose, _, rest = body[20:].partition(b"\0")
     return rest[8:] if purpose == b"manifest" else None
 
 
-def read_claims(path: Path, manifest: bytes) -> Claims:
-    """What the manifest in a file says. The bytes are untrusted: call it in an isolated process.
+def read_claims(path: Path, manifest: bytes, *, beside: bool = False) -> Claims:
+    """What a file's manifest says. The bytes are untrusted: call it in an isolated process.
 
     An opt-out counts whether or not the signature fits, and in every manifest of the store: that of an
     ingredient forbids the use of what was made from it.
+
+    Args:
+        path: the file.
+        manifest: its manifest store.
+        beside: whether the store came beside the file, not in it.
 
     Raises:
         ItemError: rule "c2pa": there is a manifest that cannot be read, so that it may hold an opt-out.
     """
     try:
         context = c2pa.Context.from_dict(_SETTINGS)
-        with path.open("rb") as stream, c2pa.Reader("video/mp4", stream, context=context) as reader:
+        given = manifest if beside else None
+        with path.open("rb") as stream, c2pa.Reader("video/mp4", stream, given, context) as reader:
             store = json.loads(reader.json())
             state = reader.get_validation_state() or ""
         active = store["manifests"][store["active_manifest"]]

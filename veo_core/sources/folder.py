@@ -6,7 +6,7 @@ from pathlib import Path
 
 from veo_core.errors import UsageError
 from veo_core.media.decode import demuxer_of
-from veo_core.sources.items import MEDIA_SUFFIXES, Item, Media, suffix_of
+from veo_core.sources.items import MAX_MANIFEST_BYTES, MEDIA_SUFFIXES, Item, Media, suffix_of
 from veo_core.sources.provenance import Provenance, parse_sidecar
 
 
@@ -36,7 +36,8 @@ class FolderOrigin:
         return items
 
     def _item(self, path: Path) -> Item:
-        parts = [path, *(beside for beside in [path.with_suffix(".json")] if beside.is_file())]
+        besides = [path.with_suffix(suffix) for suffix in (".json", ".c2pa")]
+        parts = [path, *(beside for beside in besides if beside.is_file())]
         facts = [part.stat() for part in parts]
         revision = " ".join(f"{fact.st_size}-{fact.st_mtime_ns}" for fact in facts)
         return Item(path.relative_to(self.folder).as_posix(), revision, facts[0].st_size)
@@ -52,7 +53,13 @@ class FolderOrigin:
 
     def fetch(self, item: Item, scratch: Path) -> Media:
         """The file where it is."""
-        return Media(self.folder / item.name, suffix_of(item.name))
+        path = self.folder / item.name
+        beside = path.with_suffix(".c2pa")
+        manifest = None
+        if beside.is_file():
+            with beside.open("rb") as stream:
+                manifest = stream.read(MAX_MANIFEST_BYTES)
+        return Media(path, suffix_of(item.name), manifest=manifest)
 
 
 def _is_media(path: Path) -> bool:

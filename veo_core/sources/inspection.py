@@ -10,6 +10,7 @@ from veo_core.errors import ItemError
 from veo_core.media.decode import Limits, open_media
 from veo_core.media.isolate import run_isolated
 from veo_core.sources.credentials import Claims, manifest_bytes, read_claims
+from veo_core.sources.items import Media
 
 _NOTHING = b"null"
 
@@ -17,17 +18,17 @@ _NOTHING = b"null"
 @dataclass(frozen=True)
 class _Job:
     path: Path
-    manifest: bytes | None
+    manifests: list[tuple[bytes, bool]]
     probe: bool
 
 
 def inspect_files(
-    paths: Sequence[Path], *, probe: bool, max_bytes: int, timeout_seconds: float
+    files: Sequence[Media], *, probe: bool, max_bytes: int, timeout_seconds: float
 ) -> list[Claims | ItemError | None]:
-    """What the C2PA manifest of each file claims, None where it has none.
+    """What the C2PA manifest in or beside each file claims, None where there is none.
 
     Args:
-        paths: files on this machine.
+        files: on this machine. An opt-out in either place counts.
         probe: whether each must open as a video, too.
         max_bytes: largest file.
         timeout_seconds: time that one file may take.
@@ -36,9 +37,9 @@ def inspect_files(
         For each file its claims, None, or why it is refused: rule "c2pa" for a manifest that cannot be
         read, "undecodable" or "limit" for no acceptable video, "crash" or "timeout".
     """
-    jobs = [_Job(path, manifest_bytes(path), probe) for path in paths]
+    jobs = [_Job(file.path, _manifests(file), probe) for file in files]
     outcomes: list[Claims | ItemError | None] = [None] * len(jobs)
-    needed = [index for index, job in enumerate(jobs) if job.probe or job.manifest is not None]
+    needed = [index for index, job in enumerate(jobs) if job.probe or job.manifests]
     work = partial(_inspect, limits=Limits(max_bytes=max_bytes))
     results = run_isolated([jobs[index] for index in needed], work, timeout_seconds=timeout_seconds)
     for index, result in zip(needed, results, strict=True):
@@ -49,7 +50,15 @@ def inspect_files(
     return outcomes
 
 
+def _manifests(file: Media) -> list[tuple[bytes, bool]]:
+    """Manifest stores of a file, each with whether it lies beside it."""
+    found = [(manifest_bytes(file.path), False), (file.manifest, True)]
+    return [(manifest, beside) for manifest, beside in found if manifest is not None]
+
+
 def _inspect(job: _Job, limits: Limits) -> bytes:
     if job.probe:
         open_media(job.path, limits).close()
-    return _NOTHING if job.manifest is None else read_claims(job.path, job.manifest).to_bytes()
+    claims = [read_claims(job.path, manifest, beside=beside) for manifest, beside in job.manifests]
+    strictest = max(claims, key=lambda claim: bool(claim.opt_out), default=None)
+    return _NOTHING if strictest is None else strictest.to_bytes()

@@ -113,7 +113,7 @@ class _Intake:
         """Look into the files that are here, and store those that may pass."""
         fetched = [result for result in results if isinstance(result, _Fetched)]
         claims = inspect_files(
-            [result.media.path for result in fetched],
+            [result.media for result in fetched],
             probe=self.origin.untrusted,
             max_bytes=self.rules.max_bytes,
             timeout_seconds=_INSPECTION_SECONDS,

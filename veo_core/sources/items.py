@@ -8,6 +8,7 @@ from veo_core.errors import ItemError
 from veo_core.records.base import sha256_bytes
 from veo_core.sources.provenance import Provenance
 
+MAX_MANIFEST_BYTES = 32 << 20
 MEDIA_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm"})
 
 
@@ -42,12 +43,14 @@ class Media:
         suffix: what its name ends in, such as ".mp4".
         retrieved_at: when it was downloaded, ISO 8601; "" where nothing was.
         mark: name of the mark that is to say where the file is stored; "" for none.
+        manifest: the C2PA manifest store that lies beside the file as `NAME.c2pa`, None where none does.
     """
 
     path: Path
     suffix: str
     retrieved_at: str = ""
     mark: str = ""
+    manifest: bytes | None = None
 
 
 class OversizedError(ItemError):
