@@ -119,7 +119,7 @@ def test_ir_keeps_to_the_portable_subset(ir: dict[str, Any]) -> None:
         assert construct not in text
 
 
-@pytest.mark.parametrize("preset", ["smoke", "world", "world-full"])
+@pytest.mark.parametrize("preset", ["smoke", "world", "world-full", "footage"])
 def test_preset_is_a_valid_recipe_that_sets_every_parameter(
     preset: str, ir: dict[str, Any], pipeline: str
 ) -> None:

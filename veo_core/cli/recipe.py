@@ -86,7 +86,7 @@ def load_recipe(
     for setting in settings:
         values = _merge(values, _parse_setting(setting))
         where = f"--set {setting}"
-    return recipe_type().parse(values, where=where)
+    return recipe_type().parse(_with_judge(values, where), where=where)
 
 
 def parameters(recipe: BaseRecipe, root: str, stages: Sequence[str] = tuple(STAGES)) -> dict[str, Any]:
@@ -95,6 +95,21 @@ def parameters(recipe: BaseRecipe, root: str, stages: Sequence[str] = tuple(STAG
     configs = {f"{stage}_config": dumped[stage] for stage in stages}
     parts = [f"{index}/{recipe.parts}" for index in range(recipe.parts)]
     return {"root": root, "seed": recipe.seed, "parts": parts, **configs}
+
+
+def _with_judge(values: dict[str, Any], where: str) -> dict[str, Any]:
+    """The section `judge` stands for that of every stage that asks one; a stage's own settings win."""
+    values = dict(values)
+    judge = values.pop("judge", None)
+    if judge is None:
+        return values
+    if not isinstance(judge, dict):
+        raise UsageError(f"{where}: judge: expected keys such as 'model:', got {type(judge).__name__}")
+    for stage, module in STAGES.items():
+        config = typing.get_type_hints(importlib.import_module(module).run)["config"]
+        if "judge" in config.model_fields:
+            values[stage] = _merge({"judge": judge}, values.get(stage) or {})
+    return values
 
 
 def _preset(name: str) -> dict[str, Any]:
