@@ -1,5 +1,6 @@
 """The operator's hash lists: how they are read, how pictures match, and that nothing goes past them."""
 
+import base64
 import hashlib
 import json
 from pathlib import Path
@@ -8,8 +9,10 @@ import cv2
 import numpy as np
 import pytest
 from curation import PREPARE, context, ledger_of
+from scripted import completion
 
-from veo_core.curate import prepare
+from veo_core.curate import describe, prepare
+from veo_core.curate.describe import DescribeConfig
 from veo_core.curate.hash_list import (
     HashListConfig,
     HashListFile,
@@ -221,6 +224,22 @@ def test_copy_of_a_listed_film_is_dropped_and_nothing_of_it_is_stored(store, tmp
     films = {path.name.split(".")[0] for path in store_root(store).rglob("*.mp4")}
     collected_films = {source.file.sha256 for source in store.get_table(sources.tables["sources"], Source)}
     assert films == collected_films | {clip.media.sha256}
+
+
+def test_listed_film_is_sent_to_no_judge(store, tmp_path, lists, serve):
+    (bad, sound), (other, music) = film(1), film(2)
+    (listed,) = picture_hashes(luma_of(bad[:1]), np.zeros(1))
+    config = PREPARE.model_copy(update={"hash_lists": lists(listed.pdq[0], types=("pdq",))})
+    sources = collected(store, tmp_path, {"bad": (bad, sound, {}), "good": (other, music, {})})
+    result = prepare.run(sources=sources, config=config, context=context(store, "prepare", workers=1))
+    server = serve(lambda body: (200, {}, completion({"description": "blobs"})))
+    described = describe.run(clips=result, config=DescribeConfig(), context=context(store, "describe"))
+    assert len(server.requests) == described.counts.received == 1
+    (clip,) = store.get_table(described.tables["clips"], Clip)
+    sent = [part for part in server.requests[0]["messages"][0]["content"] if part["type"] == "image_url"]
+    shown = [base64.b64encode(store.get_bytes(frame)).decode() for frame in clip.key_frames]
+    assert [part["image_url"]["url"].partition(",")[2] for part in sent] == shown
+    assert clip.source.source_id == sha256_bytes(b"good")
 
 
 def test_what_is_recorded_of_a_listed_file_is_its_id_and_digest(store, tmp_path, lists):
