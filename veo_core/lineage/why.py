@@ -21,6 +21,7 @@ from veo_core.records.ledger import Decision
 from veo_core.storage import Store
 
 _LISTED = 8
+_WHOLE = 64
 
 
 class Fate(Record):
@@ -196,27 +197,34 @@ class _Inquiry:
 
 def find(query: str, evidence: Evidence, lookup: Lookup) -> Iterator[Match]:
     """Everything in a run that `query` names; one thing may come several times."""
+    found = False
     if re.fullmatch(r"[0-9a-f]{3,64}", query):
-        yield from _by_id(query, evidence, lookup)
-    yield from _by_name(query, evidence, lookup)
+        for match in _by_id(query, evidence, lookup):
+            found = True
+            yield match
+    if not found:
+        yield from _by_name(query, evidence, lookup)
 
 
 def _by_id(prefix: str, evidence: Evidence, lookup: Lookup) -> Iterator[Match]:
+    found = False
     for _, ledger in _tables(evidence, "ledger"):
-        named = begins("item", prefix) | begins("source", prefix)
-        for item, source in lookup.matching(ledger, named, ["item", "source"]):
-            if source.startswith(prefix):
-                yield Match("source", source, source)
-            if item.startswith(prefix) and item != source:
-                yield Match("clip", item, source)
+        for item, source in lookup.matching(ledger, begins("item", prefix), ["item", "source"]):
+            found = True
+            yield Match("source" if item == source else "clip", item, source)
     for _, table in _tables(evidence, "generated"):
         for clip_id, prompt in lookup.matching(table, begins("clip_id", prefix), ["clip_id", "prompt"]):
             yield Match("generated", clip_id, "", prompt)
-    if len(prefix) == 64:
+    if len(prefix) == _WHOLE:
         for _, table in _tables(evidence, "sources"):
             is_file = pc.field("file", "sha256") == prefix
             for source, name in lookup.matching(table, is_file, ["source_id", "name"]):
                 yield Match("source", source, source, name)
+    if not found:
+        # The run begins with clips: no table is in the order of sources.
+        for _, ledger in _tables(evidence, "ledger"):
+            for (source,) in lookup.matching(ledger, begins("source", prefix), ["source"]):
+                yield Match("source", source, source)
 
 
 def _by_name(query: str, evidence: Evidence, lookup: Lookup) -> Iterator[Match]:
