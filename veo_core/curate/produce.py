@@ -189,7 +189,7 @@ class FilePass:
         if not self.sound.is_there:
             return None
         picture = self.seen.times[-1] - self.seen.times[0] + self.seen.seconds_between()
-        return self.sound.samples.shape[1] / self.sound.rate - picture
+        return float(self.sound.samples.shape[1] / self.sound.rate - picture)
 
     def picture_hashes(self) -> list[PictureHash]:
         """Hashes of a picture of each second, none if none were asked for."""
