@@ -144,11 +144,13 @@ class _Inquiry:
         return None
 
     def _clips_of(self, source_id: str) -> list[str]:
-        found: set[str] = set()
+        """The clips of a source: the first stage that decides on clips decides on all of them."""
+        is_clip = (pc.field("source") == source_id) & (pc.field("item") != source_id)
         for _, ledger in _tables(self._evidence, "ledger"):
-            is_clip = (pc.field("source") == source_id) & (pc.field("item") != source_id)
-            found.update(item for (item,) in self._lookup.matching(ledger, is_clip, ["item"]))
-        return sorted(found)
+            found = [item for (item,) in self._lookup.matching(ledger, is_clip, ["item"])]
+            if found:
+                return sorted(found)
+        return []
 
     def _clip(self, clip_id: str) -> ClipStory:
         clip = self._last_version(clip_id)
