@@ -25,12 +25,11 @@ _OPENINGS = [
     for pattern in (
         r"^(?:sure|certainly|of course|okay|ok)\s*[!,.:]+\s*",
         r"^here(?:['’]s|\s+is)\s+(?:a|the|your)\s+[\w\s-]{0,40}?(?:caption|description|summary)[^:]{0,40}:\s*",
-        r"^\W*(?:(?:long|short|video|detailed|brief)\s+)*(?:caption|description|summary)\W*:\W*",
+        r"^\W*(?:(?:long|short|video|detailed|brief)\s+)*(?:caption|description|summary)\W*:[\s*]*",
         rf"^{_THE}{_KIND},?\s+{_SHOWS}",
         r"^(?:the\s+)?camera\s+(?:shows|captures|reveals)\s+",
         rf"^(?:{_KIND})\s+(?:showing|depicting|featuring|capturing)\s+",
-        r"^(?:this\s+is\s+)?(?:an?\s+|some\s+)?(?:short\s+|brief\s+)*(?:video|clip|footage|recording|animation|"
-        r"video\s+clip|video\s+footage)\s+of\s+",
+        rf"^this\s+is\s+(?:(?:an?|the|some)\s+)?{_KIND}\s+of\s+",
         rf"^this\s+is\s+(?:an?|the)\s+{_KIND}\s+(?:that\s+|which\s+)?{_SHOWS}",
         rf"^(?:in|throughout|during|within)\s+{_THE}{_KIND}(?:,\s*|\s+(?={_SEE}|(?:there|an?|the|two|three|several)\b))",
         rf"^(?:as|when)\s+{_THE}{_KIND}\s+(?:begins|opens|starts|plays),\s*",
@@ -46,7 +45,8 @@ _QUOTES = {'"': '"', "“": "”", "'": "'", "`": "`"}
 def clean_caption(text: str) -> str:
     """A caption in one line, without quotes or stars around it or openings such as "The video shows".
 
-    A caption that is nothing but an opening stays as it is.
+    "A video of a circle" stays as it is: it is how a prompt may begin, too. So does a caption that is
+    nothing but an opening.
     """
     line = _bare(" ".join(text.split()))
     capital = line[:1].isupper()

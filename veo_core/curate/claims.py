@@ -41,9 +41,9 @@ _SILENCE = re.compile(
 )
 _MOTION = re.compile(
     r"\b(?:mov(?:es?|ing)|movement|drift(?:s|ing)|slid(?:es|ing)(?!\s+door)|glid(?:es|ing)|bounc(?:es|ing)|"
-    r"roll(?:s|ing)(?!\s+(?:pin|hills))|spin(?:s|ning)|rotat(?:es|ing)|flies|flying(?!\s+squirrel)|fall(?:s|ing)|"
+    r"roll(?:s|ing)(?!\s+(?:pin|hills))|spin(?:s|ning)|rotat(?:es|ing)|flies|flying(?!\s+squirrel)|falling|falls\s+(?:down|off|from|onto|into)|"
     r"runs|running(?!\s+(?:shoes?|track))|walk(?:s|ing)(?!\s+(?:stick|path|frame))|danc(?:es|ing)|jump(?:s|ing)|"
-    r"sway(?:s|ing)|swing(?:s|ing)|pan(?:s|ning)\s+(?:left|right|up|down|across|over)|zoom(?:s|ing)|"
+    r"go(?:es|ing)\s+(?:left|right|up|down)|sway(?:s|ing)?|swing(?:s|ing)|pan(?:s|ning)\s+(?:left|right|up|down|across|over)|zoom(?:s|ing)|"
     r"travel(?:s|ling|ing)|accelerat(?:es|ing))\b",
     re.IGNORECASE,
 )

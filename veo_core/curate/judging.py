@@ -18,22 +18,20 @@ clip, so it must be cheap, and loads nothing: `Question.load` does. `Question.re
 and give a second question that is asked instead. `ask_about` raises `PartFinished` under `--part`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Annotated, Any, TypeVar, overload
+from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator
 
-from veo_core.curate.decisions import ClipWriter, Ledger
+from veo_core.curate.decisions import ClipWriter
 from veo_core.judges.answers import Answers, Outcome
 from veo_core.judges.batch import ask_all
-from veo_core.judges.client import Answered
 from veo_core.judges.config import JudgeConfig
 from veo_core.judges.errors import JudgeEvidenceError, JudgeUnavailableError
 from veo_core.judges.evidence import Evidence, Question
 from veo_core.judges.schema import strict_schema
 from veo_core.records.base import Record, canonical_json, sha256_bytes
 from veo_core.records.clip import Clip
-from veo_core.records.ledger import Verdict
 from veo_core.stage import Context, PartFinished
 from veo_core.storage import Store
 
@@ -49,7 +47,6 @@ def _not_blank(text: str) -> str:
 Text = Annotated[str, AfterValidator(_not_blank)]
 
 
-@overload
 def ask_about(
     clips: Iterable[Clip],
     question: Callable[[Clip], Question | None],
@@ -58,32 +55,7 @@ def ask_about(
     judge: JudgeConfig,
     max_failed_share: float,
     context: Context,
-) -> Answers[AnswerT]: ...
-
-
-@overload
-def ask_about(
-    clips: Sequence[Clip],
-    question: Callable[[Clip], Question | None],
-    *,
-    answer: type[AnswerT],
-    judge: JudgeConfig,
-    max_failed_share: float,
-    context: Context,
-    ledger: Ledger,
-) -> list[tuple[Clip, Answered[AnswerT]]]: ...
-
-
-def ask_about(
-    clips: Iterable[Clip],
-    question: Callable[[Clip], Question | None],
-    *,
-    answer: type[AnswerT],
-    judge: JudgeConfig,
-    max_failed_share: float,
-    context: Context,
-    ledger: Ledger | None = None,
-) -> Answers[AnswerT] | list[tuple[Clip, Answered[AnswerT]]]:
+) -> Answers[AnswerT]:
     """Ask one question about each clip of a table that can be iterated several times.
 
     Under `--part` only those questions are asked that belong to the part, under its share of the budget.
@@ -95,7 +67,6 @@ def ask_about(
         judge: whom to ask.
         max_failed_share: share of the questions that may get no answer.
         context: the stage's context.
-        ledger: the old way, for stages that hold their clips: decides on those without an answer.
 
     Raises:
         PartFinished: the stage runs a part only, and its questions are answered.
@@ -122,7 +93,7 @@ def ask_about(
     )
     if part is not None:
         raise PartFinished(answers.unique, "questions")
-    return answers if ledger is None else _decided(clips, answers, judge, max_failed_share, ledger)
+    return answers
 
 
 def record_unanswered(out: ClipWriter, clip: Clip, outcome: Outcome[Any], judge: JudgeConfig) -> None:
@@ -145,29 +116,6 @@ def judge_metrics(answers: Answers[Any], judge: JudgeConfig) -> dict[str, float]
         "judge_bytes_sent": float(usage.bytes_sent),
         "judge_cost": judge.budget.cost(usage),
     }
-
-
-def _decided(
-    clips: Iterable[Clip],
-    answers: Answers[AnswerT],
-    judge: JudgeConfig,
-    max_failed_share: float,
-    ledger: Ledger,
-) -> list[tuple[Clip, Answered[AnswerT]]]:
-    answered = []
-    count = 0
-    for clip in clips:
-        count += 1
-        outcome = answers[clip.clip_id]
-        if outcome.answered is not None:
-            answered.append((clip, outcome.answered))
-            continue
-        assert outcome.error is not None
-        unread = isinstance(outcome.error, JudgeUnavailableError | JudgeEvidenceError)
-        verdict: Verdict = "failed" if unread else "quarantined"
-        ledger.decide(clip, verdict, outcome.error.rule, evidence=str(outcome.error), judge=judge.model)
-    ledger.check_failed_share(max_failed_share, of=count)
-    return answered
 
 
 def key_frame_question(clip: Clip, prompt: str, store: Store) -> Question:
