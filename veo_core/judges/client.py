@@ -127,12 +127,11 @@ class Judge:
                 return reply
             problem = str(error)
             self._pool.failed(endpoint, error, clock())
-            wait = self._wait(attempt, error)
-            if wait > self.config.max_wait_seconds:
-                problem += f" (asks to wait {wait:.0f} s, more than judge.max_wait_seconds)"
+            if (error.retry_after or 0.0) > self.config.max_wait_seconds:
+                problem += f" (asks to wait {error.retry_after:.0f} s, more than judge.max_wait_seconds)"
                 barred[endpoint] = math.inf
             else:
-                barred[endpoint] = clock() + wait
+                barred[endpoint] = clock() + self._wait(attempt, error)
         raise JudgeUnavailableError(problem)
 
     async def _endpoint(self, barred: dict[Endpoint, float]) -> Endpoint | None:
