@@ -90,6 +90,23 @@ def test_answer_that_does_not_fit_is_asked_for_again_then_unparsable(serve, resp
     assert len(server.requests) == 2
 
 
+def test_answer_that_is_cut_off_says_which_limit_did_it(serve):
+    response = completion('{"unsafe": true, "reas')
+    response["choices"][0]["finish_reason"] = "length"
+    serve(lambda body: (200, {}, response))
+    with pytest.raises(JudgeUnparsableError, match=r"judge\.max_tokens"):
+        ask(JudgeConfig(max_parse_attempts=1))
+
+
+def test_settings_that_a_model_refuses_are_left_out_or_renamed(serve):
+    server = serve(lambda body: (200, {}, completion(GOOD)))
+    ask(JudgeConfig(temperature=None, max_tokens=9, max_tokens_key="max_completion_tokens"))
+    (body,) = server.requests
+    assert "temperature" not in body
+    assert "max_tokens" not in body
+    assert body["max_completion_tokens"] == 9
+
+
 def test_answer_that_fits_at_the_second_attempt_counts(serve):
     answers = iter([completion("{"), completion(GOOD)])
     serve(lambda body: (200, {}, next(answers)))

@@ -34,6 +34,7 @@ class Reply:
         usage: what the answer took.
         refusal: why the model or a content filter declined, empty where neither did.
         problem: why there is no text, empty where there is.
+        cut: whether the text ends where the limit on its length is.
     """
 
     text: str = ""
@@ -41,6 +42,7 @@ class Reply:
     usage: Usage = field(default_factory=Usage)
     refusal: str = ""
     problem: str = ""
+    cut: bool = False
 
 
 class Backend(Protocol):

@@ -175,4 +175,5 @@ def _read(reply: Reply, answer: type[AnswerT]) -> AnswerT:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "answer"
-        raise ValueError(f"{where}: {first['msg']}") from None
+        cut = "; the answer is cut off at judge.max_tokens" if reply.cut else ""
+        raise ValueError(f"{where}: {first['msg']}{cut}") from None

@@ -69,7 +69,9 @@ class JudgeConfig(Record):
     timeout_seconds: float = Field(default=60.0, gt=0, description="time that one try may take")
     max_wait_seconds: float = Field(default=60.0, ge=0, description="longest wait between two tries")
     cool_down_seconds: float = Field(default=15.0, ge=0, description="rest of an ill server among well ones")
-    temperature: float = Field(default=0.0, ge=0, description="sampling temperature")
+    temperature: float | None = Field(
+        default=0.0, ge=0, description="of sampling; null for models that let nobody choose"
+    )
     max_tokens: int = Field(default=1024, ge=1, description="longest answer, thoughts included")
     max_tokens_key: Literal["max_tokens", "max_completion_tokens"] = Field(
         default="max_tokens", description="how the server calls that limit [openai]"

@@ -164,7 +164,7 @@ def _reply(response: types.GenerateContentResponse, sent: int) -> Reply:
         return Reply(version=version, usage=usage, refusal=f"stopped: {reason}")
     parts = (candidate.content.parts if candidate.content else None) or []
     text = "".join(part.text or "" for part in parts if not part.thought)
-    return Reply(text=text, version=version, usage=usage)
+    return Reply(text=text, version=version, usage=usage, cut=reason == "MAX_TOKENS")
 
 
 def _asked_wait(error: errors.APIError) -> float | None:

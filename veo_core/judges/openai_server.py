@@ -65,9 +65,10 @@ class OpenAIServer:
             "model": self._config.model,
             "messages": [{"role": "user", "content": content}],
             "response_format": {"type": "json_schema", "json_schema": schema},
-            "temperature": self._config.temperature,
             self._config.max_tokens_key: self._config.max_tokens,
         }
+        if self._config.temperature is not None:
+            body["temperature"] = self._config.temperature
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
     async def send(self, encoded: bytes) -> Reply:
@@ -158,6 +159,7 @@ def _reply(response: Any, problem: str, sent: int) -> Reply:
         version=version,
         usage=usage,
         refusal=str(refusal),
+        cut=choice.get("finish_reason") == "length",
     )
 
 
