@@ -1,87 +1,259 @@
-"""Dedup: keep the best copy of each clip, by its packets, then by what it shows.
+"""Dedup: keep the best copy of each clip, by its packets, its hashes, its embedding, then by what it shows.
 
 A clip is compared with kept clips only, best first: a chain of look-alikes never swallows a clip that
-does not resemble the one that is kept.
+does not resemble the one that is kept. A judge is asked only where the measurements leave a doubt.
 """
 
-from pydantic import Field
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Self
 
-from veo_core.curate.decisions import Ledger, publish_clips, read_clips
-from veo_core.curate.similarity import Similarity
-from veo_core.progress import track
-from veo_core.records.base import Record
-from veo_core.records.clip import Clip, ClipSignature
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from veo_core.curate.decisions import ClipTable, ClipWriter
+from veo_core.curate.dedup_embeddings import EmbeddingsConfig, embedding_file
+from veo_core.curate.dedup_files import signature_file
+from veo_core.curate.dedup_index import Index
+from veo_core.curate.dedup_judging import PROMPT, Judged, ask_same_scene
+from veo_core.curate.dedup_partitions import Int64, merge
+from veo_core.curate.dedup_search import PairLikeness, Search, SearchConfig
+from veo_core.curate.skipped import keep_all
+from veo_core.errors import UsageError
+from veo_core.judges.config import JudgeConfig
+from veo_core.records.clip import Clip, ClipSignature, NearPair
 from veo_core.records.manifest import Manifest
+from veo_core.records.similarity import BINS, SimilarityReport
 from veo_core.stage import Context, stage_main
 
 
-class DedupConfig(Record):
-    """When two clips count as copies."""
+class DedupConfig(SearchConfig):
+    """When two clips count as copies, how they are found, and when a judge is asked."""
 
-    min_motion: float = Field(
-        default=0.85, ge=0, le=1, description="least likeness of what moves in two copies, a cosine"
+    enabled: bool = Field(default=True, description="off: every clip is kept")
+    embeddings: EmbeddingsConfig = Field(
+        default_factory=EmbeddingsConfig, description="what candidates are found by"
     )
-    max_colour: float = Field(
-        default=2.0, ge=0, description="largest median difference of two copies' pictures, in levels of 255"
+    grey_motion: float = Field(
+        default=0.85,
+        ge=0,
+        le=1,
+        description="least likeness of motion of pairs that the judge is asked about",
     )
-    candidates: int = Field(default=64, ge=1, description="nearest clips that are compared in full")
+    grey_colour: float = Field(
+        default=2.25, ge=0, description="largest difference of colour of pairs that the judge is asked about"
+    )
+    max_judge_calls: int = Field(default=200, ge=0, description="pairs that the judge is asked about at most")
+    prompt: str = Field(default=PROMPT, description="the text of each request")
+    judge: JudgeConfig = Field(default_factory=JudgeConfig, description="model, patience and budget")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.grey_motion > self.min_motion or self.grey_colour < self.max_colour:
+            raise ValueError(
+                "the grey band must hold the limits of copies: lower grey_motion or raise grey_colour"
+            )
+        return self
 
 
 def run(*, clips: Manifest, config: DedupConfig, context: Context) -> Manifest:
     """The best copy of each clip."""
-    items = sorted(read_clips(clips, context.store), key=_quality, reverse=True)
-    ledger = Ledger(context.stage)
-    rows = context.store.stream_table(clips.tables["signatures"], ClipSignature)
-    signatures = {row.clip_id: row.signature for row in rows}
-    similarity = Similarity(
-        [signatures[clip.clip_id] for clip in items],
-        min_motion=config.min_motion,
-        max_colour=config.max_colour,
-        candidates=config.candidates,
+    table = ClipTable(clips, context.store)
+    if not config.enabled:
+        return keep_all(table, config=config, context=context)
+    if "signatures" not in clips.tables:
+        raise UsageError(
+            f"the manifest of stage {clips.stage!r} holds no table of signatures; prepare makes it"
+        )
+    store = context.store
+    index = Index.of(table)
+    pictures = signature_file(store, store.stream_table(clips.tables["signatures"], ClipSignature), index.ids)
+    vectors = embedding_file(config.embeddings, table, index.ids, store=store, label=context.stage)
+    found = Found.of(Search(index, pictures, vectors, config, context).pairs(), config)
+    asked = found.doubtful(index, limit=config.max_judge_calls)
+    judged = ask_same_scene(
+        [found.pairs[place] for place in asked],
+        table,
+        index.ids,
+        prompt=config.prompt,
+        judge=config.judge,
+        store=store,
+        label=context.stage,
     )
-    by_packets: dict[tuple[str, int], Clip] = {}
-    kept: set[int] = set()
-    for index, clip in enumerate(track(items, total=len(items), label=context.stage, unit="clips")):
-        twin = by_packets.get((clip.packet_hash, clip.shot))
-        if twin is not None:
-            ledger.decide(clip, "dropped", "exact_duplicate", value=1.0, evidence=_partner(twin))
-            continue
-        matches = [
-            (similarity.match(index, other), other) for other in similarity.near(index) if other in kept
-        ]
-        copies = [(match, other) for match, other in matches if similarity.is_copy(match)]
-        if copies:
-            match, other = max(copies)
-            ledger.decide(
-                clip,
-                "dropped",
-                "near_duplicate",
-                value=match.motion,
-                threshold=config.min_motion,
-                evidence=f"{_partner(items[other])}; colours differ by {-match.colour:.2f} levels",
+    verdicts = dict(zip(asked, judged, strict=True))
+    found.copies |= np.array([p in verdicts and verdicts[p].same for p in range(len(found.pairs))], bool)
+    partner = found.merged(index)
+    return _publish(table, index, found, verdicts, partner, config, context)
+
+
+class Found:
+    """The pairs that were found alike, which of them are copies, and which are in doubt.
+
+    Attributes:
+        pairs: in order of rows.
+        copies: which of them count as copies [e].
+        grey: which of them are neither copies nor clearly apart [e].
+    """
+
+    def __init__(
+        self, pairs: list[PairLikeness], copies: npt.NDArray[np.bool_], grey: npt.NDArray[np.bool_]
+    ) -> None:
+        self.pairs, self.copies, self.grey = pairs, copies, grey
+        self.first = np.array([pair.first for pair in pairs], np.int64)
+        self.second = np.array([pair.second for pair in pairs], np.int64)
+        self.motion = np.array([pair.motion for pair in pairs])
+        self.cosine = np.array([pair.cosine for pair in pairs])
+
+    @classmethod
+    def of(cls, pairs: Iterable[PairLikeness], config: DedupConfig) -> "Found":
+        ordered = sorted(pairs, key=lambda pair: (pair.first, pair.second))
+        motion = np.array([pair.motion for pair in ordered])
+        colour = np.array([pair.colour for pair in ordered])
+        copies = (motion >= config.min_motion) & (colour <= config.max_colour)
+        grey = ~copies & (motion >= config.grey_motion) & (colour <= config.grey_colour)
+        return cls(ordered, copies, grey)
+
+    def merged(self, index: Index) -> Int64:
+        """For each clip the kept one whose copy it is, -1 where it is kept [n]."""
+        partner = merge(
+            index.rank, self.first[self.copies], self.second[self.copies], self.motion[self.copies]
+        )
+        twin = index.twin
+        follows = twin != np.arange(len(index))
+        partner[follows] = np.where(partner[twin] >= 0, partner[twin], twin)[follows]
+        return partner
+
+    def doubtful(self, index: Index, *, limit: int) -> list[int]:
+        """Places of the pairs of kept clips that are in doubt, the most alike first."""
+        partner = self.merged(index)
+        open_ = self.grey & (partner[self.first] < 0) & (partner[self.second] < 0)
+        places = np.flatnonzero(open_)
+        order = np.lexsort((self.second[places], self.first[places], -self.motion[places]))
+        return [int(place) for place in places[order][:limit]]
+
+
+def _publish(
+    table: ClipTable,
+    index: Index,
+    found: Found,
+    verdicts: dict[int, Judged],
+    partner: Int64,
+    config: DedupConfig,
+    context: Context,
+) -> Manifest:
+    place = {(pair.first, pair.second): number for number, pair in enumerate(found.pairs)}
+    layers: Counter[str] = Counter(packets=0, hash=0, alignment=0, judge=0)
+    with (
+        ClipWriter(table, config=config, context=context) as out,
+        context.store.write_table(NearPair) as near,
+    ):
+        rows_near: list[NearPair] = []
+        for row, clip in enumerate(table):
+            kept = int(partner[row])
+            if kept < 0:
+                out.keep(clip)
+                continue
+            shown = int(index.twin[row])
+            if kept == shown:
+                layers["packets"] += 1
+                _drop_exact(out, clip, index.ids[kept])
+                rows_near.append(_near(index, row, kept, 1.0))
+                continue
+            number = place[min(shown, kept), max(shown, kept)]
+            pair, verdict = found.pairs[number], verdicts.get(number)
+            layer = "judge" if verdict is not None else pair.layer
+            layers[layer] += 1
+            _drop_near(out, clip, index.ids[kept], pair, layer, verdict, config)
+            rows_near.append(_near(index, row, kept, pair.motion))
+        for number in np.flatnonzero(found.grey & ~found.copies).tolist():
+            pair = found.pairs[number]
+            if partner[pair.first] < 0 and partner[pair.second] < 0:
+                rows_near.append(_near(index, pair.first, pair.second, pair.motion))
+        for row_near in sorted(rows_near, key=lambda pair: (pair.first, pair.second)):
+            near.add(row_near)
+    report = SimilarityReport(
+        motion=_histogram(found.motion),
+        cosine=_histogram(found.cosine),
+        thresholds={
+            name: getattr(config, name)
+            for name in (
+                "min_cosine",
+                "min_motion",
+                "max_colour",
+                "grey_motion",
+                "grey_colour",
+                "max_hash_distance",
             )
-            continue
-        kept.add(index)
-        by_packets[clip.packet_hash, clip.shot] = clip
-        ledger.decide(clip, "kept")
-    return publish_clips(ledger, ledger.kept(items), store=context.store, config=config, received=len(items))
-
-
-def _quality(clip: Clip) -> tuple[int, float, float, float, float, str]:
-    """What makes one copy better than another: rights, no bars, no overlay, sharpness, loudness."""
-    rights = {"allowed": 2, "unknown": 1, "denied": 0}[clip.source.ml_training]
-    return (
-        rights,
-        -round(clip.signals.bars, 2),
-        -round(clip.signals.text, 3),
-        round(clip.signals.sharpness, 2),
-        round(clip.signals.loudness, 1),
-        clip.clip_id,
+        },
+        layers=dict(layers),
+        pairs={
+            "candidates": len(found.pairs),
+            "copies": int(found.copies.sum()),
+            "grey": int(found.grey.sum()),
+            "judged": len(verdicts),
+        },
+    )
+    return out.manifest(
+        tables={"near_pairs": near.ref},
+        files={"similarity.json": context.store.put_bytes(report.to_bytes(), ".json")},
+        metrics={"judge_calls": float(len(verdicts)), "candidate_pairs": float(len(found.pairs))},
     )
 
 
-def _partner(clip: Clip) -> str:
-    return f"copy of {clip.clip_id} ({clip.source.name})"
+def _drop_exact(out: ClipWriter, clip: Clip, kept: str) -> None:
+    out.drop(
+        clip,
+        "exact_duplicate",
+        value=1.0,
+        evidence=f"copy of {kept} by its packets",
+        partner=kept,
+        scores={"packets": 1.0, "motion": 1.0},
+    )
+
+
+def _drop_near(
+    out: ClipWriter,
+    clip: Clip,
+    kept: str,
+    pair: PairLikeness,
+    layer: str,
+    verdict: Judged | None,
+    config: DedupConfig,
+) -> None:
+    reason = f"; the judge: {verdict.reason}" if verdict is not None else ""
+    out.drop(
+        clip,
+        "near_duplicate",
+        value=pair.motion,
+        threshold=config.grey_motion if verdict is not None else config.min_motion,
+        evidence=f"copy of {kept} by {layer}; colours differ by {pair.colour:.2f} levels{reason}",
+        partner=kept,
+        scores={
+            "embedding": pair.cosine,
+            "motion": pair.motion,
+            "colour": pair.colour,
+            "hash_distance": pair.hash_distance,
+        },
+        judge=config.judge.model if verdict is not None else "",
+        judge_version=verdict.version if verdict is not None else "",
+    )
+
+
+def _near(index: Index, one: int, other: int, score: float) -> NearPair:
+    first, second = sorted((one, other), key=lambda row: index.ids[row])
+    return NearPair(
+        first=index.ids[first],
+        second=index.ids[second],
+        first_source=index.sources[first],
+        second_source=index.sources[second],
+        score=score,
+    )
+
+
+def _histogram(values: Sequence[float] | npt.NDArray[np.float64]) -> list[int]:
+    counts, _ = np.histogram(np.clip(values, 0.0, 1.0), bins=BINS, range=(0.0, 1.0))
+    return [int(count) for count in counts]
 
 
 if __name__ == "__main__":

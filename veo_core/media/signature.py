@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from veo_core.media.shots import thumbnails
 
-STEPS, SIDE = 12, 16
+STEPS, SIDE = 24, 16
 _BYTES = STEPS * SIDE * SIDE * 3
 
 
