@@ -88,7 +88,7 @@ def _prepared(clip: Clip) -> Iterator[str]:
 def _fate(fate: Fate) -> Iterator[str]:
     decision = fate.decision
     stage = fate.task.rsplit("/", 1)[-1]
-    yield _line(stage, f"{decision.verdict}{': ' if decision.rule else ''}{_reason(decision)}")
+    yield _line(stage, ": ".join(filter(None, (decision.verdict, _reason(decision)))))
     if decision.partner:
         yield _line("", f"compared with {decision.partner} ({fate.partner_name or 'name not known'})")
     if decision.evidence:
