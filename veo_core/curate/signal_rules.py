@@ -16,12 +16,12 @@ SignalRule = Literal[
     "static",
     "blurred",
     "burnt_in_text",
-    "no_audio",
     "silent",
+    "no_audio",
     "mostly_silent",
     "quiet",
-    "loud",
     "clipped_sound",
+    "loud",
     "duration_gap",
     "out_of_sync",
 ]
@@ -37,10 +37,13 @@ class Thresholds(Record):
     max_overexposed: float = Field(default=0.9, description="share at levels from 239 on [overexposed]")
     min_motion: float = Field(default=0.04, description="mean change of luma between frames [static]")
     min_sharpness: float = Field(default=0.56, description="fine variation, 0 to 1 [blurred]")
-    max_text: float = Field(default=0.02, description="score of burnt-in text, 0 to 1 [burnt_in_text]")
+    max_text: float = Field(
+        default=0.2,
+        description="score of burnt-in text, 0 to 1; bright still things score too [burnt_in_text]",
+    )
     min_loudness: float = Field(default=-55.0, description="dBFS [silent]")
     max_silence: float = Field(default=0.98, description="share of the time below -60 dBFS [mostly_silent]")
-    min_lufs: float = Field(default=-70.0, description="integrated loudness, LUFS [quiet]")
+    min_lufs: float = Field(default=-60.0, description="integrated loudness, LUFS [quiet]")
     max_lufs: float = Field(default=-3.0, description="integrated loudness, LUFS [loud]")
     max_clipped: float = Field(default=0.002, description="share of samples at full scale [clipped_sound]")
     max_duration_gap: float = Field(
@@ -94,12 +97,12 @@ _RULES: tuple[_Rule, ...] = (
     ("static", lambda s: s.motion, lambda t: t.min_motion, _below),
     ("blurred", lambda s: s.sharpness, lambda t: t.min_sharpness, _below),
     ("burnt_in_text", lambda s: s.text, lambda t: t.max_text, _above),
-    ("no_audio", lambda s: float(s.has_audio), lambda t: 1.0, _below),
     ("silent", lambda s: s.loudness, lambda t: t.min_loudness, _below),
+    ("no_audio", lambda s: float(s.has_audio), lambda t: 1.0, _below),
     ("mostly_silent", lambda s: s.silence, lambda t: t.max_silence, _above),
     ("quiet", lambda s: s.lufs, lambda t: t.min_lufs, _below),
-    ("loud", lambda s: s.lufs, lambda t: t.max_lufs, _above),
     ("clipped_sound", lambda s: s.clipped, lambda t: t.max_clipped, _above),
+    ("loud", lambda s: s.lufs, lambda t: t.max_lufs, _above),
     ("duration_gap", lambda s: s.duration_gap, lambda t: t.max_duration_gap, _beyond),
     ("out_of_sync", lambda s: s.sync, lambda t: t.max_sync, _beyond),
 )
