@@ -9,7 +9,7 @@ import itertools
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,24 +21,26 @@ from veo_core.records.ledger import Decision
 from veo_core.world.plan import Plan, plan
 from veo_core.world.truth import DUPLICATES, Flaw, WorldSpec, clip_name
 
-# What the ledger must say of a file with a flaw: a stage, and the rule by which it decided.
-NAMES: dict[Flaw, tuple[str, str]] = {
-    "rights_missing": ("collect", "rights"),
-    "rights_denied": ("collect", "rights"),
-    "too_short": ("prepare", "too_short"),
-    "too_long": ("prepare", "too_long"),
-    "oversized": ("prepare", "limit"),
-    "corrupt": ("prepare", "undecodable"),
-    "truncated": ("prepare", "undecodable"),
-    "harmful": ("safety_filter", "unsafe:hazard"),
-    "too_dark": ("quality_filter", "dark"),
-    "too_bright": ("quality_filter", "bright"),
-    "static": ("quality_filter", "static"),
-    "blurred": ("quality_filter", "blurred"),
-    "burnt_in_text": ("quality_filter", "burnt_in_text"),
-    "silent": ("quality_filter", "silent"),
-    "clipped_sound": ("quality_filter", "clipped_sound"),
-    "out_of_sync": ("quality_filter", "out_of_sync"),
+Rule = tuple[str, str]
+
+# What the ledger must say of a file with a flaw: a stage, and a rule by which it decided.
+NAMES: dict[Flaw, tuple[Rule, ...]] = {
+    "rights_missing": (("collect", "rights"),),
+    "rights_denied": (("collect", "rights"),),
+    "too_short": (("prepare", "too_short"),),
+    "too_long": (("prepare", "too_long"),),
+    "oversized": (("prepare", "limit"),),
+    "corrupt": (("prepare", "undecodable"),),
+    "truncated": (("prepare", "undecodable"),),
+    "harmful": (("safety_filter", "unsafe:hazard"),),
+    "too_dark": (("quality_filter", "dark"),),
+    "too_bright": (("quality_filter", "bright"),),
+    "static": (("quality_filter", "static"),),
+    "blurred": (("quality_filter", "blurred"),),
+    "burnt_in_text": (("quality_filter", "burnt_in_text"),),
+    "silent": (("quality_filter", "silent"), ("quality_filter", "no_audio")),
+    "clipped_sound": (("quality_filter", "clipped_sound"),),
+    "out_of_sync": (("quality_filter", "out_of_sync"),),
 }
 COPIES = ("exact_duplicate", "near_duplicate")
 PRECISION, RECALL = 0.98, 0.95
@@ -69,9 +71,9 @@ class Outcome:
         kept = {decision.item for decision in chain.ledger("package") if decision.verdict == "kept"}
         self.kept = {self.clips[item].source.name for item in kept}
 
-    def named(self, stage: str, rule: str) -> set[str]:
-        """Files on which a rule decided."""
-        return {name for name, d in self.items if (d.stage, d.rule) == (stage, rule)}
+    def named(self, rules: Iterable[Rule]) -> set[str]:
+        """Files on which one of the rules decided."""
+        return {name for name, d in self.items if (d.stage, d.rule) in rules}
 
     def with_flaw(self, *flaws: Flaw | None) -> set[str]:
         return {name for name, planned in self.plans.items() if planned.flaw in flaws}
@@ -108,20 +110,20 @@ def rows(seed: int, quick: bool, folder: Path) -> Iterator[Row]:
 
 
 def _flaws(outcome: Outcome) -> Iterator[Row]:
-    for (stage, rule), flaws in _rules():
-        named, flawed = outcome.named(stage, rule), outcome.with_flaw(*flaws)
+    for rules, flaws in _by_rules().items():
+        named, flawed = outcome.named(rules), outcome.with_flaw(*flaws)
         yield _share(f"{' or '.join(flaws)}: precision", len(named & flawed), len(named), PRECISION)
         for flaw in flaws:
             having = outcome.with_flaw(flaw)
             yield _share(f"{flaw}: recall", len(named & having), len(having), RECALL)
 
 
-def _rules() -> list[tuple[tuple[str, str], list[Flaw]]]:
-    """Rules with the flaws that each of them names: one rule is right about any of its flaws."""
-    flaws: dict[tuple[str, str], list[Flaw]] = defaultdict(list)
-    for flaw, rule in NAMES.items():
-        flaws[rule].append(flaw)
-    return list(flaws.items())
+def _by_rules() -> dict[tuple[Rule, ...], list[Flaw]]:
+    """Flaws by the rules that name them: a rule of several flaws is right about each of them."""
+    flaws: dict[tuple[Rule, ...], list[Flaw]] = defaultdict(list)
+    for flaw, rules in NAMES.items():
+        flaws[rules].append(flaw)
+    return flaws
 
 
 def _splits(outcome: Outcome) -> Iterator[Row]:
