@@ -34,7 +34,7 @@ from veo_core.records.base import Record
 from veo_core.records.clip import MediaFacts, Signals
 
 _GOP_SECONDS = 1.0
-_MEASURED = 5  # pictures on which sharpness is measured
+_MEASURED = 3  # pictures on which sharpness is measured
 _CHANNELS = 2  # sound with more channels is mixed down
 
 
@@ -122,7 +122,7 @@ def produce(path: Path, folder: Path, spec: Spec, *, hash_pictures: bool = False
     """
     source = FilePass(path, spec, hash_pictures=hash_pictures)
     try:
-        reports = [_Clip(shot, source, folder, spec).report() for shot in source.shots()]
+        reports = [ClipMaker(shot, source, folder).report() for shot in source.shots()]
         reports = [report.with_duration_gap(source.duration_gap) for report in reports]
         return FileReport(packet_hash=source.packet_hash, shots=reports, pictures=source.picture_hashes())
     except (av.error.FFmpegError, ValueError, OverflowError, MemoryError) as error:
@@ -201,17 +201,28 @@ class FilePass:
             self._times.append(view.time)
 
 
-class _Clip:
-    """The clip that a shot becomes."""
+class ClipMaker:
+    """Makes the clip that a shot becomes.
 
-    def __init__(self, shot: Shot, source: FilePass, folder: Path, spec: Spec) -> None:
+    Args:
+        shot: the shot, ended.
+        source: the pass that gave it.
+        folder: where files go.
+    """
+
+    def __init__(self, shot: Shot, source: FilePass, folder: Path) -> None:
         self._shot = shot
         self._source = source
         self._folder = folder
-        self._spec = spec
+        self._spec = source.spec
         self._scaler = Scaler()
 
     def report(self) -> ShotReport:
+        """Write the clip and its key frames and measure the shot, unless a rule drops it.
+
+        Raises:
+            ItemError: the clip does not verify.
+        """
         shot, spec = self._shot, self._spec
         for rule, limit, broken in (
             ("too_short", spec.seconds, shot.seconds < spec.seconds),
@@ -220,20 +231,22 @@ class _Clip:
             if broken:
                 return self._dropped(rule, shot.seconds, limit)
         media = self._folder / f"{shot.index}.mp4"
-        sound = self._source.sound.exactly(shot.start, round(spec.frames / spec.fps * spec.audio_rate))
-        facts = self._write(media, sound)
+        facts = self._write(media)
         size = media.stat().st_size
         if size > spec.max_bytes:
             media.unlink()
             return self._dropped("too_large", size, spec.max_bytes)
+        return self.findings().model_copy(update={"media": media.name, "facts": facts})
+
+    def findings(self) -> ShotReport:
+        """Everything but the clip's file: key frames, signals, hashes, signature."""
+        shot = self._shot
         pictures, times = shot.samples()
         return ShotReport(
             shot=shot.index,
             start=shot.start,
-            media=media.name,
-            facts=facts,
             key_frames=self._write_key_frames(),
-            signals=measure(shot, self._source.sound, sound, self._measured()),
+            signals=measure(shot, self._source.sound, self._sound, self._measured()),
             frame_hashes=self._hashes(pictures, times),
             signature=signature_of(pictures, times, shot.seconds).to_text(),
         )
@@ -243,7 +256,14 @@ class _Clip:
             shot=self._shot.index, start=self._shot.start, rule=rule, value=value, threshold=limit
         )
 
-    def _write(self, media: Path, sound: npt.NDArray[np.float32]) -> MediaFacts:
+    @property
+    def _sound(self) -> npt.NDArray[np.float32]:
+        """The clip's sound, float32 [c, l]."""
+        spec = self._spec
+        length = round(spec.frames / spec.fps * spec.audio_rate)
+        return self._source.sound.exactly(self._shot.start, length)
+
+    def _write(self, media: Path) -> MediaFacts:
         """The clip's file: the source's packets where they are what is wanted, else a transcode."""
         spec, shot = self._spec, self._shot
         if spec.copy_packets and self._can_copy():
@@ -260,7 +280,7 @@ class _Clip:
             height=height,
             width=width,
             fps=spec.fps,
-            audio=sound,
+            audio=self._sound,
             audio_rate=spec.audio_rate,
             codec=spec.codec,
             crf=spec.crf,

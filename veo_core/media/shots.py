@@ -40,7 +40,8 @@ class CutFinder:
         cells = cells.astype(np.float32, copy=False)
         change = np.zeros(1) if self._last is None else np.abs(cells - self._last).ravel()
         self._last = cells
-        return self._step(float(change.mean()), float(np.median(change)))
+        middle = len(change) // 2
+        return self._step(float(change.mean()), float(np.partition(change, middle)[middle]))
 
     def rest(self) -> list[bool]:
         """The same for the last `_AROUND` pictures, once all have come."""

@@ -65,12 +65,18 @@ def _reversals(moved: npt.NDArray[np.float64], pts: npt.NDArray[np.float64]) -> 
     speed = moved / steps
     path = np.r_[0.0, np.cumsum(moved)]
     found: list[float] = []
-    for index in range(2, len(path) - 2):
-        if not (path[index] - path[index - 1]) * (path[index + 1] - path[index]) <= 0:
-            continue
+    medians = _medians(speed)
+    for index in (2 + np.flatnonzero(moved[1:-2] * moved[2:-1] <= 0)).tolist():
         before = slice(max(0, index - 1 - _REACH), index - 1)
         after = slice(index + 1, index + 1 + _REACH)
-        incoming, outgoing = float(np.median(speed[before])), float(np.median(speed[after]))
+        incoming, outgoing = (
+            float(
+                medians[part.start]
+                if part.start + _REACH == part.stop <= len(speed)
+                else np.median(speed[part])
+            )
+            for part in (before, after)
+        )
         if incoming * outgoing >= 0 or min(abs(incoming), abs(outgoing)) < _SLOWEST:
             continue
         # Lines through a point on each side, both clear of the frames next to the turn.
@@ -79,6 +85,14 @@ def _reversals(moved: npt.NDArray[np.float64], pts: npt.NDArray[np.float64]) -> 
         if pts[max(0, index - 2)] <= time <= pts[min(len(pts) - 1, index + 2)]:
             found.append(float(time))
     return found
+
+
+def _medians(speed: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Median of `_REACH` values, an even number, from each place on."""
+    if len(speed) < _REACH:
+        return np.zeros(0)
+    windows = np.sort(np.lib.stride_tricks.sliding_window_view(speed, _REACH), axis=1)
+    return np.asarray(windows[:, _REACH // 2 - 1 : _REACH // 2 + 1].mean(axis=1))
 
 
 def _merged(times: list[float], gap: float = 0.1) -> npt.NDArray[np.float64]:
