@@ -134,6 +134,7 @@ class _Batch(Generic[AnswerT]):
         self._spending = Spending(config.budget)
         self._errors: Counter[type[JudgeError]] = Counter()
         self._finished = 0
+        self._limit = ""
 
     def look_up(self, asked: Iterable[Asked], mine: Callable[[str], bool] | None) -> None:
         """Find what earlier runs left, so that all that they spent is known before anything is asked."""
@@ -188,11 +189,11 @@ class _Batch(Generic[AnswerT]):
         finally:
             print(self._report(judge, found), file=sys.stderr)
             await judge.close()
-        left = self.answers.fill(Outcome(None, JudgeBudgetError(self._spending.exceeded)))
-        left += self._errors[JudgeBudgetError]
+        limit = self._spending.exceeded or self._limit
+        left = self.answers.fill(Outcome(None, JudgeBudgetError(limit))) + self._errors[JudgeBudgetError]
         if left and self._stop_on_budget:
             raise UsageError(
-                f"{self._label}: the budget is spent: {self._spending.exceeded}; "
+                f"{self._label}: the budget is spent: {limit}; "
                 f"{self.answers.unique - left} of {self.answers.unique} requests are done; "
                 "raise the limit, then run again: finished answers are kept"
             )
@@ -264,6 +265,8 @@ class _Batch(Generic[AnswerT]):
         self._finished += 1
         if error is not None:
             self._errors[type(error)] += 1
+        if isinstance(error, JudgeBudgetError):
+            self._limit = str(error)
         total = self.answers.unique
         unavailable = self._errors[JudgeUnavailableError] + self._errors[JudgeEvidenceError]
         unanswered = unavailable + self._errors[JudgeUnparsableError]
