@@ -3,13 +3,15 @@
 import itertools
 
 import pytest
-from curation import context, ledger_of, manifest_of
+from clips import clip_of, prepared
+from curation import context, ledger_of
 from scripted import completion
 
 from veo_core.curate import annotate, content_policy, describe, quality_filter, safety_filter
-from veo_core.curate.decisions import read_clips
+from veo_core.curate.decisions import ClipTable
 from veo_core.errors import UsageError
-from veo_core.judges.client import JudgeConfig
+from veo_core.judges.config import JudgeConfig
+from veo_core.storage import Store
 
 STAGES = {
     "describe": (
@@ -40,9 +42,18 @@ JUDGE = JudgeConfig(max_attempts=2, max_parse_attempts=2, max_in_flight=2)
 _unique = itertools.count()
 
 
+@pytest.fixture(scope="module")
+def eight(tmp_path_factory):
+    """A store, and eight prepared clips in it."""
+    store = Store(str(tmp_path_factory.mktemp("judged")))
+    return store, prepared(store, [clip_of(store, number) for number in range(8)])
+
+
 @pytest.fixture
-def judged(curated, small, serve):
+def judged(eight, serve):
     """Run a stage on eight clips; `replies` are the answers to its first requests, `good` to the others."""
+
+    store, small = eight
 
     def run(stage, *replies, clips=small, good=None, **config):
         function, config_type, answer = STAGES[stage]
@@ -57,9 +68,9 @@ def judged(curated, small, serve):
         # A prompt of its own keeps a test from finding the answers of another one in the store.
         settings = {"judge": JUDGE.model_copy(update={"max_in_flight": 1}), "prompt": f"{next(_unique)}"}
         manifest = function(
-            clips=clips, config=config_type(**(settings | config)), context=context(curated.store, stage)
+            clips=clips, config=config_type(**(settings | config)), context=context(store, stage)
         )
-        return manifest, ledger_of(manifest, curated.store), server
+        return manifest, ledger_of(manifest, store), server
 
     return run
 
@@ -69,7 +80,7 @@ def verdicts(ledger):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_good_answers_keep_every_clip_at_one_request_each(judged, curated, stage):
+def test_good_answers_keep_every_clip_at_one_request_each(judged, stage):
     manifest, ledger, server = judged(stage)
     assert (manifest.counts.received, manifest.counts.kept, len(server.requests)) == (8, 8, 8)
     assert {decision.judge for decision in ledger} == {"world-detector-1"}
@@ -84,11 +95,11 @@ def test_refusal_quarantines_the_clip(judged, stage):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_answer_that_stays_unparsable_quarantines_the_clip(judged, curated, stage):
+def test_answer_that_stays_unparsable_quarantines_the_clip(judged, eight, stage):
     good = (200, {}, completion(STAGES[stage][2]))
     manifest, ledger, _ = judged(stage, good, (200, {}, completion("{")), (200, {}, b"<html>"))
     assert verdicts(ledger) == [("quarantined", "judge_unparsable")]
-    assert manifest.counts.kept == len(read_clips(manifest, curated.store)) == 7
+    assert manifest.counts.kept == len(ClipTable(manifest, eight[0])) == 7
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -127,24 +138,25 @@ def test_describe_sends_all_key_frames_in_one_request(judged):
     assert kinds == ["text", "image_url", "image_url", "image_url", "image_url"]
 
 
-def test_captions_are_cleaned_of_openings_and_addresses(judged, curated):
+def test_captions_are_cleaned_of_openings_and_addresses(judged, eight):
     answer = {
         "caption": "The video shows a red circle, call 030 1234567",
         "short_caption": "This clip features a circle",
         "sound": "a tone from a@b.example",
     }
     manifest, _, _ = judged("annotate", good=answer)
-    annotation = read_clips(manifest, curated.store)[0].annotation
+    annotation = next(iter(ClipTable(manifest, eight[0]))).annotation
     assert annotation.caption == "A red circle, call [phone number]"
     assert (annotation.short_caption, annotation.sound) == ("A circle", "a tone from [e-mail]")
 
 
 @pytest.mark.parametrize(("sound", "rule"), [("a loud bang", "sound_on_silence"), ("none", "")])
-def test_sound_claimed_on_a_silent_clip_is_quarantined(judged, curated, small, sound, rule):
-    clip = read_clips(small, curated.store)[0]
+def test_sound_claimed_on_a_silent_clip_is_quarantined(judged, eight, sound, rule):
+    store, small = eight
+    clip = next(iter(ClipTable(small, store)))
     silent = clip.model_copy(update={"signals": clip.signals.model_copy(update={"loudness": -120.0})})
     answer = {"caption": "a circle", "short_caption": "circle", "sound": sound}
-    _, (decision,), _ = judged("annotate", clips=manifest_of(curated.store, [silent]), good=answer)
+    _, (decision,), _ = judged("annotate", clips=prepared(store, [silent]), good=answer)
     assert (decision.verdict, decision.rule) == ("quarantined" if rule else "kept", rule)
 
 
