@@ -113,6 +113,14 @@ def test_lag_of_repeated_events_is_the_smallest_that_matches():
     assert lag(picture, picture, tolerance=0.05, furthest=1.0) == pytest.approx(0.0, abs=1e-6)
 
 
+@pytest.mark.parametrize("late", [0.47, -0.47])
+def test_lag_of_repeated_events_leaves_none_unheard_inside_the_shot(late):
+    """Four contacts, three tones: the one that is missing would be heard before or after the shot."""
+    picture = np.array([0.46, 1.02, 1.58, 2.13])
+    sound = (picture + late)[(picture + late > 0) & (picture + late < 2.5)]
+    assert lag(sound, picture, tolerance=0.07, furthest=1.0, seconds=2.5) == pytest.approx(late, abs=0.01)
+
+
 def test_lag_without_events_is_unknown():
     assert lag(np.zeros(0), np.array([1.0]), tolerance=0.05, furthest=1.0) is None
     assert lag(np.array([9.0]), np.array([1.0]), tolerance=0.05, furthest=1.0) is None

@@ -69,5 +69,11 @@ def measure(shot: Shot, sound: SoundTrack, clip_sound: npt.NDArray[np.float32], 
         lufs=integrated_loudness(clip_sound, sound.rate),
         silence=silent_share(mono, sound.rate),
         clipped=clipped_share(clip_sound.ravel()),
-        sync=lag(onsets(whole, sound.rate), shot.events(), tolerance=_TOLERANCE, furthest=_FURTHEST),
+        sync=lag(
+            onsets(whole, sound.rate),
+            shot.events(),
+            tolerance=_TOLERANCE,
+            furthest=_FURTHEST,
+            seconds=shot.seconds,
+        ),
     )

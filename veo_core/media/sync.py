@@ -5,36 +5,46 @@ import numpy.typing as npt
 
 
 def lag(
-    sound: npt.NDArray[np.float64], picture: npt.NDArray[np.float64], *, tolerance: float, furthest: float
+    sound: npt.NDArray[np.float64],
+    picture: npt.NDArray[np.float64],
+    *,
+    tolerance: float,
+    furthest: float,
+    seconds: float | None = None,
 ) -> float | None:
     """The shift of the sound that best matches its onsets one-to-one with events of the picture.
 
-    Among shifts that match equally many, the smallest wins, because repeated events match at many shifts.
+    Repeated events match at many shifts. Among shifts that match equally many, the one wins that leaves the
+    fewest events without the onset that it would put inside the shot, then the smallest.
 
     Args:
         sound: onset times in seconds [n].
         picture: event times in seconds [m].
         tolerance: how far apart a matched pair may be, seconds.
         furthest: largest shift to consider, seconds.
+        seconds: length of the shot; where None, the ends of the shot explain nothing.
 
     Returns:
         Seconds by which the sound is late, None where no pair can be matched.
     """
     if not len(sound) or not len(picture):
         return None
-    shifts = (sound[:, None] - picture[None, :]).ravel()
+    shifts = np.sort((sound[:, None] - picture[None, :]).ravel())
+    # Between two neighbours pairs may match that neither of them matches alone.
+    shifts = np.concatenate([shifts, (shifts[1:] + shifts[:-1]) / 2])
     shifts = shifts[np.abs(shifts) <= furthest]
-    if not len(shifts):
-        return None
-    best: tuple[int, float, float] | None = None
+    best: tuple[int, int, float, float] | None = None
     for shift in shifts:
         pairs = _matched(sound - shift, picture, tolerance)
+        if not pairs:
+            continue
         centre = float(shift + np.mean(pairs))
-        key = (len(pairs), -abs(centre), centre)
+        expected = picture + centre
+        inside = np.count_nonzero((expected >= tolerance) & (expected < (seconds or 0.0) - tolerance))
+        key = (len(pairs), -max(0, int(inside) - len(pairs)), -abs(centre), centre)
         if best is None or key > best:
             best = key
-    assert best is not None
-    return best[2]
+    return None if best is None else best[3]
 
 
 def _matched(
