@@ -80,20 +80,26 @@ def signature_file(store: Store, rows: Iterable[ClipSignature], ids: Sequence[st
         UsageError: a clip has no signature, or one of another form.
     """
 
-    def pictures() -> Iterable[npt.NDArray[np.uint8]]:
-        wanted = iter(ids)
-        missing = next(wanted, None)
-        for row in rows:
-            if row.clip_id == missing:
+    places = {clip_id: place for place, clip_id in enumerate(ids)}
+    size = STEPS * SIDE * SIDE * 3
+    with TemporaryDirectory(prefix="veo-dedup-") as folder:
+        path = Path(folder) / "records.bin"
+        with path.open("wb") as stream:
+            # Signatures come in the order in which prepare worked.
+            for row in rows:
+                place = places.pop(row.clip_id, None)
+                if place is None:
+                    continue
                 try:
-                    yield Signature.from_text(row.signature).pictures[None]
+                    pictures = Signature.from_text(row.signature).pictures
                 except ValueError as error:
-                    raise UsageError(f"signature of clip {missing}: {error}; run prepare again") from None
-                missing = next(wanted, None)
-        if missing is not None:
-            raise UsageError(f"clip {missing} has no signature; dedup needs the table of prepare")
-
-    return FlatFile.write(store, pictures(), "uint8", (STEPS, SIDE, SIDE, 3))
+                    raise UsageError(f"signature of clip {row.clip_id}: {error}; run prepare again") from None
+                stream.seek(place * size)
+                stream.write(np.ascontiguousarray(pictures, np.uint8).tobytes())
+        if places:
+            raise UsageError(f"clip {min(places)} has no signature; dedup needs the table of prepare")
+        file = store.put_file(path)
+    return FlatFile(file=file, dtype="uint8", shape=(STEPS, SIDE, SIDE, 3), rows=len(ids))
 
 
 def packed(values: npt.NDArray[Any]) -> str:
