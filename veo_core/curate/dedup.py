@@ -36,13 +36,13 @@ class DedupConfig(SearchConfig):
         default_factory=EmbeddingsConfig, description="what candidates are found by"
     )
     grey_motion: float = Field(
-        default=0.85,
+        default=0.75,
         ge=0,
         le=1,
         description="least likeness of motion of pairs that the judge is asked about",
     )
     grey_colour: float = Field(
-        default=2.25, ge=0, description="largest difference of colour of pairs that the judge is asked about"
+        default=2.0, ge=0, description="largest difference of colour of pairs that the judge is asked about"
     )
     max_judge_calls: int = Field(default=200, ge=0, description="pairs that the judge is asked about at most")
     prompt: str = Field(default=PROMPT, description="the text of each request")

@@ -83,8 +83,8 @@ def scene_difference(one: UInt8, other: UInt8) -> Float32:
     """Median difference of scenes [p, 4, 4, 3] in levels of 255, at the mirroring that suits best [p]."""
     first, second = one.astype(np.float32), other.astype(np.float32)
     turned = (second, second[:, :, ::-1], second[:, ::-1], second[:, ::-1, ::-1])
-    medians = [np.median(np.abs(first - scene).reshape(len(first), -1), axis=1) for scene in turned]
-    return np.min(medians, axis=0) if len(first) else np.zeros(0, np.float32)
+    medians = [np.median(np.abs(first - scene).reshape(-1, 48), axis=1) for scene in turned]
+    return np.asarray(np.min(medians, axis=0), np.float32)
 
 
 def _start(
