@@ -38,6 +38,8 @@ SPEC = Spec(short_side=64, fps=8.0, frames=17)
 ITEM_SECONDS, ITEM_BYTES = 3.0, 1 << 30
 PEAK_MIB = 1280.0  # a child may hold ITEM_BYTES beyond what it starts with
 
+_REPEATABLE = {"fflags": "+bitexact"}  # no identifiers drawn at random
+
 _ABSURD = (0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF)
 _BOXES = (
     b"ftyp", b"moov", b"mvhd", b"trak", b"tkhd", b"edts", b"elst", b"mdhd", b"hdlr", b"minf", b"stsd",
@@ -192,7 +194,7 @@ def _film(kind: str, seed: int) -> bytes:
     times = np.arange(FRAMES) / FPS
     sound = record(scene, scene.contacts(FRAMES / FPS), FRAMES / FPS, RATE)
     sink = io.BytesIO()
-    with av.open(sink, "w", format=kind) as container:
+    with av.open(sink, "w", format=kind, options=_REPEATABLE) as container:
         video = container.add_stream("libx264", rate=FPS)
         video.width = video.height = 128
         video.pix_fmt = "yuv420p"
@@ -236,7 +238,7 @@ def _black_film(kind: str, packets: int) -> bytes:
         container.mux(video.encode(None))
     source.seek(0)
     sink = io.BytesIO()
-    with av.open(source) as reading, av.open(sink, "w", format=kind) as writing:
+    with av.open(source) as reading, av.open(sink, "w", format=kind, options=_REPEATABLE) as writing:
         original = reading.streams.video[0]
         copy = writing.add_stream_from_template(original)
         key, repeated = ([bytes(packet) for packet in reading.demux(original) if packet.size])[:2]
