@@ -4,13 +4,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.curate import accuracy, faults, kills, memory, side_by_side, tiers
+from benchmarks.curate import accuracy, faults, kills, memory, mutations, production, side_by_side, tiers
 from benchmarks.report import Row, publish, quick, seed
 
 DEFAULT_SEED = 9_140_263
 SECTIONS = {
     "accuracy": accuracy.rows,
     "side_by_side": side_by_side.rows,
+    "production": production.rows,
+    "mutations": mutations.rows,
     "memory": memory.rows,
     "kills": kills.rows,
     "faults": faults.rows,
