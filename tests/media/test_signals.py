@@ -5,9 +5,13 @@ import pytest
 from veo_core.media.signals import find_bars, luma_of, motion, overlay_text, sharpness
 from veo_core.media.sound import SILENCE_DB, clipped_share, loudness, onsets, wav_bytes
 from veo_core.media.sync import lag
-from veo_core.media.visual_events import motion_events
+from veo_core.media.visual_events import events_of, reduced
 
 RATE = 48_000
+
+
+def motion_events(luma, times):
+    return events_of(np.stack([reduced(picture) for picture in luma]), times)
 
 
 def moving(count=40, level=40, turn=1.25):

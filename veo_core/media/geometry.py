@@ -8,7 +8,6 @@ import numpy.typing as npt
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
 UInt8 = npt.NDArray[np.uint8]
-Bars = tuple[int, int, int, int]
 
 _SHARP_SCALE = 0.75  # above it bicubic scaling keeps more detail than area means
 

@@ -6,12 +6,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-_SIDE = 16
-_AROUND = 2  # steps on each side to which a change is compared
+LOOKAHEAD = 2  # steps on each side to which a change is compared
 
 
 class CutFinder:
-    """Finds cuts while pictures come in, `_AROUND` pictures after each.
+    """Finds cuts while pictures come in, `LOOKAHEAD` pictures late.
 
     A cut is a change between two frames that is large in itself and against its neighbourhood, so that
     neither fast motion nor a flash within a shot counts. Changes are absolute differences of pictures
@@ -29,13 +28,15 @@ class CutFinder:
         self._ratio = ratio
         self._last: npt.NDArray[np.float32] | None = None
         # Mean and median change of each step; before the first and after the last picture nothing changes.
-        self._steps: deque[tuple[float, float]] = deque([(0.0, 0.0)] * 2 * _AROUND, maxlen=2 * _AROUND + 1)
+        self._steps: deque[tuple[float, float]] = deque(
+            [(0.0, 0.0)] * 2 * LOOKAHEAD, maxlen=2 * LOOKAHEAD + 1
+        )
 
     def push(self, cells: npt.NDArray[np.floating]) -> bool:
         """Take the next picture, reduced to cells [16, 16, c].
 
         Returns:
-            Whether the picture that came `_AROUND` pictures before this one is the first of a shot.
+            Whether the picture that came `LOOKAHEAD` pictures before this one is the first of a shot.
         """
         cells = cells.astype(np.float32, copy=False)
         change = np.zeros(1) if self._last is None else np.abs(cells - self._last).ravel()
@@ -44,37 +45,21 @@ class CutFinder:
         return self._step(float(change.mean()), float(np.partition(change, middle)[middle]))
 
     def rest(self) -> list[bool]:
-        """The same for the last `_AROUND` pictures, once all have come."""
-        return [self._step(0.0, 0.0) for _ in range(_AROUND)]
+        """The same for the last `LOOKAHEAD` pictures, once all have come."""
+        return [self._step(0.0, 0.0) for _ in range(LOOKAHEAD)]
 
     def _step(self, mean: float, median: float) -> bool:
         self._steps.append((mean, median))
-        if len(self._steps) < 2 * _AROUND + 1:
+        if len(self._steps) < 2 * LOOKAHEAD + 1:
             return False
-        middle = self._steps[_AROUND]
-        around = [step for index, step in enumerate(self._steps) if index != _AROUND]
+        middle = self._steps[LOOKAHEAD]
+        around = [step for index, step in enumerate(self._steps) if index != LOOKAHEAD]
         mean_stands_out, median_stands_out = (
             middle[kind] >= self._ratio * max(step[kind] for step in around) for kind in (0, 1)
         )
         other = middle[0] >= self._threshold and mean_stands_out
         like = middle[0] >= self._threshold / 2 and middle[1] >= self._threshold / 10 and median_stands_out
         return other or like
-
-
-LOOKAHEAD = _AROUND
-
-
-def find_cuts(frames: npt.NDArray[np.uint8], *, threshold: float = 18.0, ratio: float = 4.0) -> list[int]:
-    """Indices of the first frame of each shot but the first, by `CutFinder`.
-
-    Args:
-        frames: RGB pictures, uint8 [t, h, w, 3].
-        threshold: as in `CutFinder`.
-        ratio: as in `CutFinder`.
-    """
-    finder = CutFinder(threshold=threshold, ratio=ratio)
-    found = [finder.push(cells) for cells in thumbnails(frames, _SIDE)] + finder.rest()
-    return [index for index, is_first in enumerate(found[LOOKAHEAD:]) if is_first]
 
 
 def thumbnails(frames: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:

@@ -14,10 +14,10 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from veo_core.media.geometry import Bars, Geometry, Scaler, UInt8
+from veo_core.media.geometry import Geometry, Scaler, UInt8
 from veo_core.media.passes import Pass
 from veo_core.media.shots import LOOKAHEAD, CutFinder
-from veo_core.media.signals import find_bars
+from veo_core.media.signals import Bars, find_bars
 from veo_core.media.views import View, Viewer
 from veo_core.media.visual_events import events_of, reduced
 

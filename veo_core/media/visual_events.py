@@ -9,16 +9,6 @@ _SLOWEST = 0.12  # short sides per second
 _REACH = 4  # frames on each side that a motion must last
 
 
-def motion_events(luma: npt.NDArray[np.uint8], pts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Times in seconds at which motion along the picture's main axis of motion reverses, float64 [n].
-
-    Args:
-        luma: uint8 [t, h, w].
-        pts: presentation times in seconds [t].
-    """
-    return events_of(np.stack([reduced(frame) for frame in luma]), pts)
-
-
 def reduced(luma: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """What `events_of` needs of a picture: uint8 [h, w] to float32 [32, 32]."""
     small = cv2.resize(luma, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -26,7 +16,7 @@ def reduced(luma: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 def events_of(pictures: npt.NDArray[np.float32], pts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """`motion_events` of reduced pictures.
+    """Times in seconds at which motion along the picture's main axis of motion reverses, float64 [n].
 
     The picture is cut into bands along that axis, so that several things may move at a time. In each band
     the displacement between two frames is the least-squares solution of the brightness constancy equation
@@ -34,7 +24,7 @@ def events_of(pictures: npt.NDArray[np.float32], pts: npt.NDArray[np.float64]) -
     after it cross, which is finer than a frame.
 
     Args:
-        pictures: float32 [t, 32, 32].
+        pictures: by `reduced`, float32 [t, 32, 32].
         pts: presentation times in seconds [t].
     """
     if len(pictures) < 2 * _REACH:
