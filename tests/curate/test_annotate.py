@@ -10,7 +10,7 @@ from gemini_server import answer as gemini_answer
 from scripted import ScriptedServer, completion
 
 from veo_core.curate import annotate, collect, prepare
-from veo_core.curate.decisions import read_clips
+from veo_core.curate.decisions import ClipTable
 from veo_core.errors import UsageError
 from veo_core.judges.config import JudgeConfig
 from veo_core.stage import Part, PartFinished
@@ -34,7 +34,7 @@ def filmed(tmp_path_factory):
     spec = WorldSpec(clips=4, seed=11)
     sources = collect.run(config=collect.CollectConfig(world=spec), context=context(store, "collect"))
     prepared = prepare.run(sources=sources, config=PREPARE, context=context(store, "prepare"))
-    clips = read_clips(prepared, store)
+    clips = list(ClipTable(prepared, store))
     assert len(clips) == 4
     return store, clips
 
@@ -88,7 +88,7 @@ def test_sound_that_the_model_does_not_take_is_neither_sent_nor_believed(annotat
     manifest, _, server = annotated(GOOD | {"sound_events": ["a bell"]}, evidence=["frames"])
     assert [part["type"] for part in parts_of(server)] == ["text", *["image_url"] * 9]
     assert "heard" not in parts_of(server)[0]["text"]
-    annotation = read_clips(manifest, filmed[0])[0].annotation
+    annotation = next(iter(ClipTable(manifest, filmed[0]))).annotation
     assert (annotation.sound, annotation.sound_events) == ("", [])
 
 
@@ -120,7 +120,7 @@ def test_gemini_annotates_from_the_video_and_hears_it(filmed, annotated, monkeyp
     }
     media = {store.get_bytes(clip.media) for clip in clips}
     assert {base64.urlsafe_b64decode(data) for data in sent} == media
-    annotations = [clip.annotation for clip in read_clips(manifest, store)]
+    annotations = [clip.annotation for clip in list(ClipTable(manifest, store))]
     assert {(a.caption, a.sound, a.judge) for a in annotations} == {
         ("A red circle moves left with a low tone.", "a tone", "gemini-x")
     }
@@ -144,7 +144,7 @@ def test_fields_are_kept_cleaned_and_scrubbed_of_the_names_that_the_judge_lists(
         "names": ["Jane Doe"],
     }
     manifest, _, _ = annotated(answer)
-    annotation = read_clips(manifest, filmed[0])[0].annotation
+    annotation = next(iter(ClipTable(manifest, filmed[0]))).annotation
     assert annotation.caption == "A person on a stage. A person waves."
     assert (annotation.subject, annotation.action) == ("the singer", "waving")
     assert (annotation.setting, annotation.camera) == ("A stage", "static close-up")
@@ -174,7 +174,7 @@ def test_contradicted_claim_is_named_to_the_judge_and_a_mended_answer_counts(
     correction = parts_of(server, 1)[0]["text"].removeprefix(parts_of(server)[0]["text"])
     assert fact in correction
     assert parts_of(server, 1)[1:] == parts_of(server)[1:]
-    assert read_clips(manifest, filmed[0])[0].annotation.caption == "A red circle."
+    assert next(iter(ClipTable(manifest, filmed[0]))).annotation.caption == "A red circle."
 
 
 @pytest.mark.parametrize(("signals", "wrong", "rule", "fact"), CLAIMS)
@@ -212,7 +212,7 @@ def test_error_of_the_judge_never_becomes_a_caption(annotated, filmed):
     store, clips = filmed
     manifest, ledger, _ = annotated("I cannot help with that", of=clips, max_failed_share=1.0)
     assert {(d.verdict, d.rule) for d in ledger} == {("quarantined", "judge_unparsable")}
-    assert read_clips(manifest, store) == []
+    assert list(ClipTable(manifest, store)) == []
 
 
 def test_parts_ask_apart_and_the_whole_run_asks_nothing_more(annotated, filmed):
@@ -236,4 +236,4 @@ def test_stage_that_is_not_enabled_keeps_all_and_asks_nothing(annotated, filmed)
     manifest, ledger, server = annotated(GOOD, of=clips, enabled=False)
     assert server.requests == []
     assert {(d.verdict, d.rule, d.evidence) for d in ledger} == {("kept", "", "stage not enabled")}
-    assert read_clips(manifest, store) == sorted(clips, key=lambda clip: clip.clip_id)
+    assert list(ClipTable(manifest, store)) == sorted(clips, key=lambda clip: clip.clip_id)

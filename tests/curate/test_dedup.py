@@ -1,10 +1,9 @@
-
 import numpy as np
 import pytest
 from curation import context, ledger_of
 from scripted import completion
 
-from veo_core.curate.decisions import read_clips
+from veo_core.curate.decisions import ClipTable
 from veo_core.curate.dedup import DedupConfig, run
 from veo_core.errors import UsageError
 from veo_core.media.signature import SIDE, STEPS, Signature
@@ -75,7 +74,7 @@ def dedup(store):
             config=DedupConfig(**config),
             context=context(store, "dedup", workers=workers, key=key),
         )
-        kept = {kept.clip_id for kept in read_clips(manifest, store)}
+        kept = {kept.clip_id for kept in list(ClipTable(manifest, store))}
         run_on.manifest = manifest
         return kept, {decision.item: decision for decision in ledger_of(manifest, store)}
 

@@ -7,7 +7,7 @@ from curation import PREPARE, context, ledger_of, manifest_of
 from scripted import ScriptedServer, completion
 
 from veo_core.curate import collect, describe, prepare
-from veo_core.curate.decisions import read_clips
+from veo_core.curate.decisions import ClipTable
 from veo_core.errors import UsageError
 from veo_core.judges.config import Budget, JudgeConfig
 from veo_core.stage import Part, PartFinished
@@ -24,7 +24,7 @@ def filmed(tmp_path_factory):
     spec = WorldSpec(clips=6, seed=12)
     sources = collect.run(config=collect.CollectConfig(world=spec), context=context(store, "collect"))
     prepared = prepare.run(sources=sources, config=PREPARE, context=context(store, "prepare"))
-    return store, read_clips(prepared, store)
+    return store, list(ClipTable(prepared, store))
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def described(filmed, monkeypatch):
 def test_answer_with_nothing_but_the_description_is_enough(described, filmed):
     run, _ = described
     manifest, _ = run({"description": "a  red\ncircle"})
-    texts = [clip.description.text for clip in read_clips(manifest, filmed[0])]
+    texts = [clip.description.text for clip in list(ClipTable(manifest, filmed[0]))]
     assert texts == ["a red circle"] * 6
 
 
@@ -68,7 +68,7 @@ def test_what_is_read_and_described_is_scrubbed(described, filmed):
             "camera": "pans left",
         }
     )
-    description = read_clips(manifest, filmed[0])[0].description
+    description = next(iter(ClipTable(manifest, filmed[0]))).description
     assert description.text == "A man holds a sign."
     assert description.visible_text == ["OPEN", "[e-mail]", "license plate [plate]"]
     assert (description.people, description.camera, description.objects) == (1, "pans left", ["sign"])
@@ -83,7 +83,7 @@ def test_worlds_judge_answers_every_field(judge, filmed, monkeypatch):
         context=context(store, "describe"),
     )
     assert manifest.counts.kept == 6
-    assert all(" moves " in clip.description.text for clip in read_clips(manifest, store))
+    assert all(" moves " in clip.description.text for clip in list(ClipTable(manifest, store)))
 
 
 def test_metrics_tell_what_the_answers_took_at_the_budgets_prices(described):

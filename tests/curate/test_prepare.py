@@ -6,7 +6,7 @@ import pytest
 from curation import PREPARE, context, ledger_of
 
 from veo_core.curate import prepare
-from veo_core.curate.decisions import read_clips
+from veo_core.curate.decisions import ClipTable
 from veo_core.curate.prepare import PrepareConfig
 from veo_core.curate.produce import Spec
 from veo_core.errors import UsageError
@@ -53,7 +53,7 @@ def prepared(store, tmp_path):
         result = prepare.run(
             sources=manifest, config=config, context=context(store, "prepare", workers=1, key=config.digest)
         )
-        return result, read_clips(result, store), ledger_of(result, store)
+        return result, list(ClipTable(result, store)), ledger_of(result, store)
 
     return run
 
@@ -170,10 +170,13 @@ def test_another_specification_gives_another_clip_of_the_same_shot(prepared, sto
     assert (large.facts.width, large.facts.frames, large.facts.audio_rate) == (96, 13, 16_000)
 
 
-def test_preparing_does_not_hang_after_opencv_has_worked_in_threads(prepared):
-    frames, audio = scene()
+@pytest.mark.parametrize("side", [128, 720])
+def test_preparing_does_not_hang_after_opencv_has_worked_in_threads(prepared, side):
+    frames, audio = scene(side=128)
+    frames = np.stack([cv2.resize(frame, (side, side)) for frame in frames])
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: [cv2.resize(frame, (640, 640)) for frame in frames], range(8)))
-    config = PREPARE.model_copy(update={"item_timeout_seconds": 20.0})
-    manifest, _, _ = prepared(("a.mp4", frames, audio), config=config)
-    assert manifest.counts.kept == 1
+    spec = PREPARE.spec.model_copy(update={"short_side": side, "max_pixels": side * side})
+    config = PREPARE.model_copy(update={"item_timeout_seconds": 60.0, "spec": spec})
+    _, _, (decision,) = prepared(("a.mp4", frames, audio), config=config)
+    assert (decision.verdict, decision.evidence) == ("kept", "")

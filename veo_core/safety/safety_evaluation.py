@@ -7,8 +7,9 @@ from pydantic import Field
 from veo_core.errors import UsageError
 from veo_core.evaluate.intervals import wilson
 from veo_core.evaluate.records import EvaluationSummary
-from veo_core.judges.batch import Evidence, Outcome, Question, run_all
-from veo_core.judges.client import JudgeConfig
+from veo_core.judges.batch import Outcome, run_all
+from veo_core.judges.config import JudgeConfig
+from veo_core.judges.evidence import Evidence, Question
 from veo_core.records.base import Record, sha256_bytes
 from veo_core.records.generated import GeneratedClip
 from veo_core.records.manifest import Manifest

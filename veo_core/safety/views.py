@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from veo_core.errors import ItemError
-from veo_core.judges.batch import Evidence, Question
+from veo_core.judges.evidence import Evidence, Question
 from veo_core.media.decode import decode
 from veo_core.media.sound import wav_bytes
 from veo_core.records.base import Record
