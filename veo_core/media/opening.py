@@ -22,6 +22,11 @@ class Limits:
     max_streams: int = 8
     max_decoded_bytes: int = 4 << 30
 
+    @property
+    def ffmpeg_max_pixels(self) -> str:
+        """The limit for FFmpeg, which counts rows with their padding; frames are checked again."""
+        return str(2 * self.max_pixels)
+
 
 def open_media(path: str | Path, limits: Limits) -> av.container.InputContainer:
     """Open a file with the one demuxer that its first bytes name, and no protocol but `file`.
@@ -36,7 +41,7 @@ def open_media(path: str | Path, limits: Limits) -> av.container.InputContainer:
         raise ItemError("undecodable", "not an MP4, MOV, Matroska or WebM file")
     if path.stat().st_size > limits.max_bytes:
         raise ItemError("limit", f"{path.stat().st_size} bytes, at most {limits.max_bytes} are allowed")
-    options = {"protocol_whitelist": "file", "max_pixels": str(limits.max_pixels)}
+    options = {"protocol_whitelist": "file", "max_pixels": limits.ffmpeg_max_pixels}
     try:
         container = av.open(str(path), format=demuxer, options=options, metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:

@@ -55,7 +55,7 @@ class Pass:
         self.video.codec_context.thread_count = 1
         self.video.codec_context.options = {
             "err_detect": "explode",
-            "max_pixels": str(self.limits.max_pixels),
+            "max_pixels": self.limits.ffmpeg_max_pixels,
         }
 
     def frames(self) -> Iterator[av.VideoFrame | av.AudioFrame]:
