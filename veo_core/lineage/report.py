@@ -14,6 +14,7 @@ from veo_core.lineage.sections.gallery import gallery_section
 from veo_core.lineage.sections.graph import graph_section
 from veo_core.lineage.sections.metrics import metrics_section
 from veo_core.lineage.sections.overview import header, notices, record_section, tiles
+from veo_core.lineage.sections.similarity import similarity_section
 from veo_core.lineage.sections.verdict import (
     find_decision,
     find_entry,
@@ -29,6 +30,7 @@ _TITLES = {
     "model": "Model",
     "pipeline": "Pipeline",
     "curation": "Curation",
+    "similarity": "Near-duplicates",
     "training": "Training",
     "record": "Record",
 }
@@ -68,6 +70,7 @@ def render(evidence: Evidence) -> str:
         "model": registry_section(entry),
         "pipeline": graph_section(evidence),
         "curation": funnel_section(evidence),
+        "similarity": similarity_section(evidence),
         "training": curves_section(evidence),
         "record": record_section(evidence.run),
     }

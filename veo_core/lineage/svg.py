@@ -101,6 +101,56 @@ def interval_mark(
     return element("svg", parts, viewBox="0 0 120 16", class_="interval-mark", aria_hidden="true")
 
 
+def histogram(
+    title: str, counts: Sequence[int], *, low: float, high: float, marks: Sequence[tuple[str, float]] = ()
+) -> Html:
+    """Counts in equal bins from `low` to `high`, bars of logarithmic height, and limits as (name, value)."""
+    width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
+    most = max(counts, default=0)
+    bin_width = width / max(len(counts), 1)
+    parts = [
+        element(
+            "line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=_HEIGHT - _BOTTOM, y2=_HEIGHT - _BOTTOM, class_="grid"
+        ),
+        element("text", number(most), x=_LEFT - 6, y=_TOP + 8, class_="tick end"),
+        element("text", number(low), x=_LEFT, y=_HEIGHT - 8, class_="tick"),
+        element("text", number(high), x=_WIDTH - _RIGHT, y=_HEIGHT - 8, class_="tick end"),
+    ]
+    for place, count in enumerate(counts):
+        if count:
+            tall = height * math.log1p(count) / math.log1p(most)
+            x, y = _LEFT + place * bin_width, _HEIGHT - _BOTTOM - tall
+            shown = element("title", f"{count} from {number(low + place * (high - low) / len(counts))}")
+            parts.append(
+                element(
+                    "rect",
+                    shown,
+                    x=_px(x),
+                    y=_px(y),
+                    width=_px(0.9 * bin_width),
+                    height=_px(tall),
+                    class_="bar kept",
+                )
+            )
+    for name, value in marks:
+        x = _LEFT + width * (value - low) / (high - low)
+        parts.append(
+            element(
+                "line",
+                element("title", name),
+                x1=_px(x),
+                x2=_px(x),
+                y1=_TOP,
+                y2=_HEIGHT - _BOTTOM,
+                class_="line s1",
+            )
+        )
+    described = f"{title}: {sum(counts)} pairs"
+    return element(
+        "svg", parts, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", class_="chart", role="img", aria_label=described
+    )
+
+
 def number(value: float) -> str:
     """A figure in at most a few characters."""
     if value == 0:

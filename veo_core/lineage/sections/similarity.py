@@ -1,0 +1,71 @@
+"""How alike the clips were that dedup compared, and which layer dropped how many."""
+
+from veo_core.lineage.evidence import Evidence
+from veo_core.lineage.html import Html, element
+from veo_core.lineage.svg import histogram
+from veo_core.records.similarity import SimilarityReport
+
+_FILE = "similarity.json"
+_LAYERS = {
+    "packets": "equal packets",
+    "hash": "equal pictures, by their hashes",
+    "alignment": "the same pictures, aligned",
+    "judge": "the judge's word",
+}
+
+
+def similarity_section(evidence: Evidence) -> Html | None:
+    """Histograms of the compared pairs with the recipe's limits; nothing where no dedup ran."""
+    found = [
+        report
+        for _, manifest in evidence.with_file(_FILE)
+        if (report := evidence.record(manifest.files[_FILE], SimilarityReport)) is not None
+    ]
+    if not found:
+        return None
+    return element(
+        "section",
+        element("h2", "Near-duplicates"),
+        [_report(report) for report in found],
+        id="similarity",
+    )
+
+
+def _report(report: SimilarityReport) -> list[Html]:
+    limits = report.thresholds
+    pairs = report.pairs
+    return [
+        element(
+            "p",
+            f"{pairs.get('candidates', 0)} pairs were alike enough to be compared, "
+            f"{pairs.get('copies', 0)} of them are copies; a judge was asked about {pairs.get('judged', 0)}.",
+            class_="hint",
+        ),
+        element(
+            "div",
+            _chart(
+                "likeness of what moves",
+                report.motion,
+                {"grey band": limits.get("grey_motion"), "copy": limits.get("min_motion")},
+            ),
+            _chart("likeness of embeddings", report.cosine, {"compared": limits.get("min_cosine")}),
+            class_="charts",
+        ),
+        element(
+            "ul",
+            [
+                element("li", element("strong", str(count)), f" dropped by {_LAYERS.get(layer, layer)}")
+                for layer, count in report.layers.items()
+            ],
+        ),
+    ]
+
+
+def _chart(title: str, counts: list[int], limits: dict[str, float | None]) -> Html:
+    marks = [(name, limit) for name, limit in limits.items() if limit is not None]
+    described = ", ".join(f"{name} from {limit:g}" for name, limit in marks)
+    return element(
+        "figure",
+        element("figcaption", f"Pairs by {title}: {described}"),
+        histogram(title, counts, low=0.0, high=1.0, marks=marks),
+    )
