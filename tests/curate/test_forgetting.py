@@ -16,7 +16,8 @@ from synthetic_run import SyntheticRun
 from veo_core.cli.main import main
 from veo_core.curate import collect
 from veo_core.lineage.forget import Forgetting, Request
-from veo_core.records.clip import NearPair
+from veo_core.media.signature import Signature
+from veo_core.records.clip import ClipSignature, NearPair
 from veo_core.records.ledger import Decision
 from veo_core.stage import interface_of
 from veo_core.storage import Store
@@ -64,6 +65,13 @@ def test_no_near_pair_crosses_the_splits(curated):
     assert all(split[pair.first_source] == split[pair.second_source] for pair in both)
 
 
+def thumbnails(place: Curation, clip_id: str) -> bytes:
+    """The pixels of a clip's signature, which dedup works on."""
+    rows = place.store.stream_table(place.manifests["prepare"].tables["signatures"], ClipSignature)
+    (row,) = [row for row in rows if row.clip_id == clip_id]
+    return Signature.from_text(row.signature).pictures.tobytes()
+
+
 def test_nothing_of_a_source_is_left_in_a_real_store(place):
     copied = {decision.partner for decision in place.ledger("dedup")}
     clip = next(c for c in place.clips("package") if c.split == "train" and c.clip_id not in copied)
@@ -73,7 +81,11 @@ def test_nothing_of_a_source_is_left_in_a_real_store(place):
         "picture": place.store.get_bytes(clip.key_frames[-1]),
         "digest": clip.media.sha256.encode(),
         "name": clip.source.name.encode(),
+        "thumbnails": thumbnails(place, clip.clip_id),
     }
+    assert any(
+        secrets["thumbnails"] in path.read_bytes() for path in Path(place.store.root).glob("objects/*/*.bin")
+    )
     before = len(list(Path(place.store.root).glob("marks/judge/*/*")))
     request = Request(when="2026-11-25T00:00:00Z")
     Forgetting.of(clip.source.name, request, runs=runs_of(place), store=place.store).execute(lambda stale: 0)

@@ -3,10 +3,14 @@ from collections import Counter
 
 import pytest
 from curated_run import CuratedRun
+from synthetic_run import SyntheticRun
 
 from veo_core.cli.main import main
 from veo_core.errors import UsageError
 from veo_core.lineage.why import explain
+from veo_core.lineage.why_text import story_text
+from veo_core.records.generated import GeneratedClip
+from veo_core.records.manifest import Manifest
 from veo_core.storage import Store
 
 
@@ -100,8 +104,6 @@ def test_interrupted_run_tells_what_is_known_so_far(tmp_path, capsys):
 
 
 def test_models_trained_on_a_clip_are_named_with_their_run(tmp_path):
-    from synthetic_run import SyntheticRun
-
     run = CuratedRun(Store(str(tmp_path / "store")), tmp_path / "runs").write()
     later = run.runs / "run-2"
     later.mkdir()
@@ -119,3 +121,19 @@ def test_models_trained_on_a_clip_are_named_with_their_run(tmp_path):
 def test_missing_run_is_one_line(tmp_path):
     with pytest.raises(UsageError, match="no such run folder"):
         explain("a", run=tmp_path / "none", runs=tmp_path, store=Store(str(tmp_path / "store")))
+
+
+def test_generated_clip_is_explained_by_its_prompt(run, capsys, tmp_path):
+    made = GeneratedClip(
+        clip_id="e" * 64, prompt="a red circle", split="seen", mode="t2v", seed=7,
+        media=run.original.media, width=64, height=64, fps=8.0, frames=17, seconds=2.0, audio_rate=16_000,
+    )  # fmt: skip
+    table = {"generated": run.store.put_table([made], GeneratedClip)}
+    folder = tmp_path / "runs" / "run-9"
+    folder.mkdir(parents=True)
+    again = SyntheticRun(folder, run.store)
+    again.task("generate", Manifest(stage="generate", config_digest="c", rows=1, tables=table))
+    again.write()
+    story = explain("eeeee", run=folder, runs=tmp_path / "runs", store=run.store)
+    assert story.generated == made
+    assert "a red circle (t2v, seen, seed 7)" in story_text(story)

@@ -198,7 +198,7 @@ class Forgetting:
                 *stage.manifest.shards,
             )
         }
-        for path in (set(journal.replaced) | journal.gone) - fresh - named:
+        for path in (set(journal.replaced) | journal.gone | set(search.scratch())) - fresh - named:
             self.store.remove_object(path)
         shared = search.shared(journal.traces, set())
         for path in set(journal.traces.objects) - shared:

@@ -21,6 +21,8 @@ from veo_core.records.ledger import Verdict
 from veo_core.storage import Store
 
 _KEPT_MARKS = ("forgotten/", "forgetting/", "registry/")
+_SCRATCH_MARKS = ("dedup/",)
+_SCRATCH = ".bin"
 _TEXTS = (".json", ".jsonl", ".txt", ".md")
 _DIGEST = re.compile(rb"[0-9a-f]{64}")
 _PARQUET = b"PAR1"
@@ -102,12 +104,22 @@ class StoreSearch:
         """Paths of text objects that hold one of its ids."""
         return [path for path in self._paths(*_TEXTS) if digests_in(self._bytes(path)) & traces.identifiers]
 
+    def scratch(self) -> list[str]:
+        """Paths of dedup's working files, which hold the pictures of all clips in one file."""
+        return self._paths(_SCRATCH)
+
     def marks(self, traces: Traces) -> list[str]:
-        """Keys of marks about it: shards of work, judge answers, downloads."""
+        """Keys of marks about it: shards of work, judge answers, downloads.
+
+        What dedup notes by the number of a clip, not by its id, goes whole; it is worked out anew on need.
+        """
         digests = traces.identifiers | set(traces.objects.values())
         found = []
         for key in self._store.marks():
             if key.startswith(_KEPT_MARKS) or key.endswith(".safetensors"):
+                continue
+            if key.startswith(_SCRATCH_MARKS):
+                found.append(key)
                 continue
             data = self._store.get_mark(key) or b""
             if data.startswith(_PARQUET):
@@ -231,7 +243,7 @@ def _treatment(row: Row, traces: Traces) -> str:
         if row["source"] in traces.sources:
             return "keep" if row == _blank(row) else "blank"
         return "scrub" if row.get("partner") in traces.clips and row["evidence"] else "keep"
-    compared = {row.get("first"), row.get("second")}
+    compared = {value for value in (row.get("first"), row.get("second")) if isinstance(value, str)}
     return "remove" if traces.owns(row) or compared & traces.clips else "keep"
 
 

@@ -47,6 +47,8 @@ def _source(source: Source) -> Iterator[str]:
         yield _line("C2PA", f"{held.claim} ({made}), manifest sha256 {held.sha256}")
     if source.caption:
         yield _line("came with", source.caption)
+    if source.transcript:
+        yield _line("spoken", source.transcript)
 
 
 def _clip(story: ClipStory) -> Iterator[str]:
@@ -83,6 +85,8 @@ def _prepared(clip: Clip) -> Iterator[str]:
         yield _line("caption", f"{note.caption} ({note.judge}, {note.judge_version})")
         yield _line("short", note.short_caption)
         yield _line("heard", note.sound or "nothing")
+    for flag in clip.flags:
+        yield _line("flag", f"{flag.kind}: {flag.policy}, {len(flag.regions)} regions")
 
 
 def _fate(fate: Fate) -> Iterator[str]:
