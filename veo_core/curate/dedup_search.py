@@ -20,7 +20,8 @@ import numpy.typing as npt
 from pydantic import Field
 
 from veo_core.curate.dedup_alignment import Likeness, align, scene_difference, scene_of, unaligned
-from veo_core.curate.dedup_descriptor import CROPS, EXCERPTS, WHOLE, View, embed, layout
+from veo_core.curate.dedup_descriptor import CROPS, EXCERPTS, WHOLE, View, embed
+from veo_core.curate.dedup_descriptor import layout as descriptor_layout
 from veo_core.curate.dedup_files import FlatFile, packed, unpacked
 from veo_core.curate.dedup_index import Index
 from veo_core.curate.dedup_partitions import (
@@ -192,7 +193,13 @@ class Search:
         edges = [Edges(first, second, np.ones(len(first), np.float32))]
         for found in context.map_shards(
             blocks,
-            partial(prune_blocks, store=store, scenes=scene_file, config=self._config),
+            partial(
+                prune_blocks,
+                store=store,
+                scenes=scene_file,
+                layout=_layout(self._vectors),
+                config=self._config,
+            ),
             identity=lambda block: block.name,
             result=Candidates,
             shard_size=4,
@@ -259,7 +266,7 @@ def assign_spans(
 
 
 def prune_blocks(
-    blocks: Sequence[Block], *, store: Store, scenes: FlatFile, config: SearchConfig
+    blocks: Sequence[Block], *, store: Store, scenes: FlatFile, layout: Layout, config: SearchConfig
 ) -> list[Candidates]:
     """Pairs of blocks that are alike in their embeddings and in what stands still."""
     results = []
@@ -275,7 +282,7 @@ def prune_blocks(
             visitor_rows,
             visitor_vectors,
             min_cosine=config.min_cosine,
-            layout=_layout_of(home_vectors.shape[1]),
+            layout=layout,
         )
         alike = scene_difference(everything[edges.first], everything[edges.second]) <= config.max_scene
         results.append(
@@ -332,12 +339,7 @@ def _embedded(
 
 
 def _layout(vectors: FlatFile | None) -> Layout:
-    return layout() if vectors is None else Layout(vectors.shape)
-
-
-def _layout_of(dimensions: int) -> Layout:
-    """The descriptor's layout for its vectors, else that of a model's."""
-    return layout() if dimensions == layout().dimensions else Layout((dimensions,))
+    return descriptor_layout() if vectors is None else Layout(vectors.shape)
 
 
 def _record(dimensions: int) -> np.dtype[Any]:
