@@ -170,6 +170,20 @@ def test_another_specification_gives_another_clip_of_the_same_shot(prepared, sto
     assert (large.facts.width, large.facts.frames, large.facts.audio_rate) == (96, 13, 16_000)
 
 
+@pytest.mark.parametrize("codec", ["av1", "vp9"])
+def test_other_encoders_work_in_the_confined_process(prepared, codec):
+    spec = PREPARE.spec.model_copy(update={"codec": codec, "short_side": 256})
+    _, (clip,), _ = prepared(("a.mp4", *scene()), config=PREPARE.model_copy(update={"spec": spec}))
+    assert (clip.facts.codec, clip.facts.made_by, clip.facts.frames) == (codec, "transcode", 17)
+
+
+def test_clip_that_is_too_large_is_dropped_with_its_size(prepared):
+    _, clips, (decision,) = prepared(("a.mp4", *scene()), config=tolerant(max_bytes=2_000))
+    assert clips == []
+    assert (decision.verdict, decision.rule, decision.threshold) == ("dropped", "too_large", "2000")
+    assert float(decision.value) > 2_000
+
+
 @pytest.mark.parametrize("side", [128, 720])
 def test_preparing_does_not_hang_after_opencv_has_worked_in_threads(prepared, side):
     frames, audio = scene(side=128)

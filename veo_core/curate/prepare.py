@@ -195,8 +195,8 @@ def _collected(source: Source, report: FileReport, shot: ShotReport, output: Pat
             source=source,
             verdict="dropped",
             rule=shot.rule,
-            value=f"{shot.value:.4g}",
-            threshold=f"{shot.threshold:.4g}",
+            value=f"{shot.value:.8g}",
+            threshold=f"{shot.threshold:.8g}",
             evidence=f"shot {shot.shot} from {shot.start:.3f} s on",
         )
     clip = Clip(
