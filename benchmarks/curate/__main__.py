@@ -1,16 +1,29 @@
 """Figures of curation: `SEED=123 QUICK=1 python -m benchmarks.curate [SECTION ...]`; all by default."""
 
+import signal
 import sys
 import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from benchmarks.curate import accuracy, faults, kills, memory, mutations, production, side_by_side, tiers
+from benchmarks.curate import (
+    accuracy,
+    dedup_scale,
+    faults,
+    kills,
+    memory,
+    mutations,
+    production,
+    side_by_side,
+    tiers,
+)
 from benchmarks.report import Row, publish, quick, seed
 
 DEFAULT_SEED = 9_140_263
-SECTIONS = {
+SECTIONS: dict[str, Callable[[int, bool, Path], Iterable[Row]]] = {
     "accuracy": accuracy.rows,
     "side_by_side": side_by_side.rows,
+    "dedup_scale": lambda seed, quick, _: dedup_scale.rows(seed, quick),
     "production": production.rows,
     "mutations": mutations.rows,
     "memory": memory.rows,
@@ -25,6 +38,7 @@ def main() -> None:
     unknown = [name for name in chosen if name not in SECTIONS]
     if unknown:
         sys.exit(f"error: no section {unknown[0]!r}; known: {', '.join(SECTIONS)}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     used = seed(DEFAULT_SEED)
     rows: list[Row] = []
     for name in chosen:

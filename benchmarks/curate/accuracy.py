@@ -95,7 +95,7 @@ def name_in(decision: Decision) -> str:
 
 def rows(seed: int, quick: bool, folder: Path) -> Iterator[Row]:
     """1,000 clips, half of them flawed, through the commands of every stage."""
-    world = WorldSpec(clips=200 if quick else 1000, seed=seed, flaws=0.5)
+    world = WorldSpec(clips=150 if quick else 1000, seed=seed, flaws=0.5)
     start = time.perf_counter()
     with JudgeProcess(folder) as judge:
         chain = Chain(folder / "accuracy", configs(world), judge.url)

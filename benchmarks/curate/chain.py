@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -119,15 +120,28 @@ class Chain(Curated):
             RuntimeError: a stage did not succeed; the message holds the end of its log.
         """
         for stage in stages:
-            self.check(stage, self.start(stage, *options).wait())
+            process = self.start(stage, *options)
+            try:
+                self.check(stage, process.wait())
+            finally:
+                end(process)
 
     def check(self, stage: str, code: int) -> None:
+        """Raise RuntimeError with the end of the stage's log where its exit code is not 0."""
         if code != 0:
             log = (self.folder / f"{stage}.log").read_text(errors="replace")
             raise RuntimeError(f"{stage} ended with {code}:\n{log[-2000:]}")
 
     def path(self, stage: str) -> Path:
+        """Where a stage's manifest goes."""
         return self.folder / f"{stage}.json"
 
     def manifest(self, stage: str) -> Manifest:
         return Manifest.load(self.path(stage))
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a stage with its process group, unless it has ended."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

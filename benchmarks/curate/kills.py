@@ -5,16 +5,14 @@ finished as soon as its mark is in the store; the server may have sent others ju
 those may be asked for again.
 """
 
-import os
 import random
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.curate.chain import STAGES, Chain, configs
+from benchmarks.curate.chain import STAGES, Chain, configs, end
 from benchmarks.curate.judge import JudgeProcess
 from benchmarks.report import Row
 from veo_core.world.truth import WorldSpec
@@ -102,8 +100,7 @@ def _kill(chain: Chain, stage: str, within: float, rng: random.Random) -> None:
         try:
             process.wait(timeout=rng.uniform(0.0, within))
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            end(process)
             return
         chain.check(stage, process.returncode)
         within /= 2

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.curate.chain import STAGES, Chain, configs
+from benchmarks.curate.chain import STAGES, Chain, configs, end
 from benchmarks.curate.judge import JudgeProcess
 from benchmarks.report import Row
 from veo_core.world.truth import WorldSpec
@@ -27,7 +27,7 @@ class Peak:
 
 def rows(seed: int, quick: bool, folder: Path) -> Iterator[Row]:
     """Small clips, so that filming them is cheap; none of them is dropped."""
-    few, many = (100, 1000) if quick else (500, 5000)
+    few, many = (60, 600) if quick else (500, 5000)
     peaks: dict[int, dict[str, Peak]] = {}
     with JudgeProcess(folder) as judge:
         for clips in (few, many):
@@ -58,9 +58,12 @@ def peak_of(chain: Chain, stage: str) -> Peak:
     """Run a stage, and watch its processes."""
     process = chain.start(stage)
     peak = Peak()
-    while process.poll() is None:
-        _look(process, peak)
-        time.sleep(_EVERY)
+    try:
+        while process.poll() is None:
+            _look(process, peak)
+            time.sleep(_EVERY)
+    finally:
+        end(process)
     chain.check(stage, process.returncode)
     return peak
 

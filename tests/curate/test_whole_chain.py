@@ -63,7 +63,7 @@ def test_curation_with_a_failing_server_loses_nothing_and_keeps_no_error_as_an_a
 
 
 def test_curation_in_one_process_in_parts_in_a_pool_and_on_ray_gives_equal_manifests(tmp_path, judge):
-    world = WorldSpec(clips=60, seed=63, flaws=0.4)
+    world = WorldSpec(clips=40, seed=63, flaws=0.4)
     ways = {
         "one process": {"workers": 1},
         "parts": {"workers": 1, "parts": PARTED},
