@@ -5,7 +5,6 @@ does not resemble the one that is kept. A judge is asked only where the measurem
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from typing import Self
 
 import numpy as np
@@ -18,7 +17,7 @@ from veo_core.curate.dedup_files import signature_file
 from veo_core.curate.dedup_index import Index
 from veo_core.curate.dedup_judging import PROMPT, Judged, ask_same_scene
 from veo_core.curate.dedup_partitions import Int64, merge
-from veo_core.curate.dedup_search import PairLikeness, Search, SearchConfig
+from veo_core.curate.dedup_search import Pairs, Search, SearchConfig
 from veo_core.curate.skipped import keep_all
 from veo_core.errors import UsageError
 from veo_core.judges.config import JudgeConfig
@@ -70,10 +69,10 @@ def run(*, clips: Manifest, config: DedupConfig, context: Context) -> Manifest:
     index = Index.of(table)
     pictures = signature_file(store, store.stream_table(clips.tables["signatures"], ClipSignature), index.ids)
     vectors = embedding_file(config.embeddings, table, index.ids, store=store, label=context.stage)
-    found = Found.of(Search(index, pictures, vectors, config, context).pairs(), config)
+    found = Found(Search(index, pictures, vectors, config, context).pairs(), config)
     asked = found.doubtful(index, limit=config.max_judge_calls)
     judged = ask_same_scene(
-        [found.pairs[place] for place in asked],
+        [(int(found.pairs.first[p]), int(found.pairs.second[p])) for p in asked],
         table,
         index.ids,
         prompt=config.prompt,
@@ -82,7 +81,7 @@ def run(*, clips: Manifest, config: DedupConfig, context: Context) -> Manifest:
         label=context.stage,
     )
     verdicts = dict(zip(asked, judged, strict=True))
-    found.copies |= np.array([p in verdicts and verdicts[p].same for p in range(len(found.pairs))], bool)
+    found.copies[[place for place, verdict in verdicts.items() if verdict.same]] = True
     partner = found.merged(index)
     return _publish(table, index, found, verdicts, partner, config, context)
 
@@ -91,34 +90,21 @@ class Found:
     """The pairs that were found alike, which of them are copies, and which are in doubt.
 
     Attributes:
-        pairs: in order of rows.
+        pairs: the pairs.
         copies: which of them count as copies [e].
         grey: which of them are neither copies nor clearly apart [e].
     """
 
-    def __init__(
-        self, pairs: list[PairLikeness], copies: npt.NDArray[np.bool_], grey: npt.NDArray[np.bool_]
-    ) -> None:
-        self.pairs, self.copies, self.grey = pairs, copies, grey
-        self.first = np.array([pair.first for pair in pairs], np.int64)
-        self.second = np.array([pair.second for pair in pairs], np.int64)
-        self.motion = np.array([pair.motion for pair in pairs])
-        self.cosine = np.array([pair.cosine for pair in pairs])
-
-    @classmethod
-    def of(cls, pairs: Iterable[PairLikeness], config: DedupConfig) -> "Found":
-        ordered = sorted(pairs, key=lambda pair: (pair.first, pair.second))
-        motion = np.array([pair.motion for pair in ordered])
-        colour = np.array([pair.colour for pair in ordered])
-        copies = (motion >= config.min_motion) & (colour <= config.max_colour)
-        grey = ~copies & (motion >= config.grey_motion) & (colour <= config.grey_colour)
-        return cls(ordered, copies, grey)
+    def __init__(self, pairs: Pairs, config: DedupConfig) -> None:
+        self.pairs = pairs
+        self.copies = (pairs.motion >= config.min_motion) & (pairs.colour <= config.max_colour)
+        near = (pairs.motion >= config.grey_motion) & (pairs.colour <= config.grey_colour)
+        self.grey = near & ~self.copies
 
     def merged(self, index: Index) -> Int64:
         """For each clip the kept one whose copy it is, -1 where it is kept [n]."""
-        partner = merge(
-            index.rank, self.first[self.copies], self.second[self.copies], self.motion[self.copies]
-        )
+        pairs, copies = self.pairs, self.copies
+        partner = merge(index.rank, pairs.first[copies], pairs.second[copies], pairs.motion[copies])
         twin = index.twin
         follows = twin != np.arange(len(index))
         partner[follows] = np.where(partner[twin] >= 0, partner[twin], twin)[follows]
@@ -127,9 +113,9 @@ class Found:
     def doubtful(self, index: Index, *, limit: int) -> list[int]:
         """Places of the pairs of kept clips that are in doubt, the most alike first."""
         partner = self.merged(index)
-        open_ = self.grey & (partner[self.first] < 0) & (partner[self.second] < 0)
-        places = np.flatnonzero(open_)
-        order = np.lexsort((self.second[places], self.first[places], -self.motion[places]))
+        pairs = self.pairs
+        places = np.flatnonzero(self.grey & (partner[pairs.first] < 0) & (partner[pairs.second] < 0))
+        order = np.lexsort((pairs.second[places], pairs.first[places], -pairs.motion[places]))
         return [int(place) for place in places[order][:limit]]
 
 
@@ -142,7 +128,9 @@ def _publish(
     config: DedupConfig,
     context: Context,
 ) -> Manifest:
-    place = {(pair.first, pair.second): number for number, pair in enumerate(found.pairs)}
+    pairs = found.pairs
+    copies = np.flatnonzero(found.copies).tolist()
+    place = {(int(pairs.first[number]), int(pairs.second[number])): number for number in copies}
     layers: Counter[str] = Counter(packets=0, hash=0, alignment=0, judge=0)
     with (
         ClipWriter(table, config=config, context=context) as out,
@@ -161,20 +149,20 @@ def _publish(
                 rows_near.append(_near(index, row, kept, 1.0))
                 continue
             number = place[min(shown, kept), max(shown, kept)]
-            pair, verdict = found.pairs[number], verdicts.get(number)
-            layer = "judge" if verdict is not None else pair.layer
+            verdict = verdicts.get(number)
+            layer = "judge" if verdict is not None else "hash" if pairs.hashed[number] else "alignment"
             layers[layer] += 1
-            _drop_near(out, clip, index.ids[kept], pair, layer, verdict, config)
-            rows_near.append(_near(index, row, kept, pair.motion))
+            _drop_near(out, clip, index.ids[kept], pairs, number, layer, verdict, config)
+            rows_near.append(_near(index, row, kept, float(pairs.motion[number])))
         for number in np.flatnonzero(found.grey & ~found.copies).tolist():
-            pair = found.pairs[number]
-            if partner[pair.first] < 0 and partner[pair.second] < 0:
-                rows_near.append(_near(index, pair.first, pair.second, pair.motion))
-        for row_near in sorted(rows_near, key=lambda pair: (pair.first, pair.second)):
+            first, second = int(pairs.first[number]), int(pairs.second[number])
+            if partner[first] < 0 and partner[second] < 0:
+                rows_near.append(_near(index, first, second, float(pairs.motion[number])))
+        for row_near in sorted(rows_near, key=lambda near: (near.first, near.second)):
             near.add(row_near)
     report = SimilarityReport(
-        motion=_histogram(found.motion),
-        cosine=_histogram(found.cosine),
+        motion=_histogram(pairs.motion),
+        cosine=_histogram(pairs.cosine),
         thresholds={
             name: getattr(config, name)
             for name in (
@@ -188,7 +176,7 @@ def _publish(
         },
         layers=dict(layers),
         pairs={
-            "candidates": len(found.pairs),
+            "candidates": len(pairs),
             "copies": int(found.copies.sum()),
             "grey": int(found.grey.sum()),
             "judged": len(verdicts),
@@ -197,7 +185,7 @@ def _publish(
     return out.manifest(
         tables={"near_pairs": near.ref},
         files={"similarity.json": context.store.put_bytes(report.to_bytes(), ".json")},
-        metrics={"judge_calls": float(len(verdicts)), "candidate_pairs": float(len(found.pairs))},
+        metrics={"judge_calls": float(len(verdicts)), "candidate_pairs": float(len(pairs))},
     )
 
 
@@ -216,7 +204,8 @@ def _drop_near(
     out: ClipWriter,
     clip: Clip,
     kept: str,
-    pair: PairLikeness,
+    pairs: Pairs,
+    number: int,
     layer: str,
     verdict: Judged | None,
     config: DedupConfig,
@@ -225,15 +214,15 @@ def _drop_near(
     out.drop(
         clip,
         "near_duplicate",
-        value=pair.motion,
+        value=float(pairs.motion[number]),
         threshold=config.grey_motion if verdict is not None else config.min_motion,
-        evidence=f"copy of {kept} by {layer}; colours differ by {pair.colour:.2f} levels{reason}",
+        evidence=f"copy of {kept} by {layer}; colours differ by {pairs.colour[number]:.2f} levels{reason}",
         partner=kept,
         scores={
-            "embedding": pair.cosine,
-            "motion": pair.motion,
-            "colour": pair.colour,
-            "hash_distance": pair.hash_distance,
+            "embedding": float(pairs.cosine[number]),
+            "motion": float(pairs.motion[number]),
+            "colour": float(pairs.colour[number]),
+            "hash_distance": float(pairs.hash_distance[number]),
         },
         judge=config.judge.model if verdict is not None else "",
         judge_version=verdict.version if verdict is not None else "",
@@ -251,7 +240,7 @@ def _near(index: Index, one: int, other: int, score: float) -> NearPair:
     )
 
 
-def _histogram(values: Sequence[float] | npt.NDArray[np.float64]) -> list[int]:
+def _histogram(values: npt.NDArray[np.float64]) -> list[int]:
     counts, _ = np.histogram(np.clip(values, 0.0, 1.0), bins=BINS, range=(0.0, 1.0))
     return [int(count) for count in counts]
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from veo_core.curate.dedup_search import PairLikeness
 from veo_core.curate.judging import judge_version
 from veo_core.judges.batch import run_all
 from veo_core.judges.config import JudgeConfig
@@ -38,7 +37,7 @@ class Judged:
 
 
 def ask_same_scene(
-    pairs: Sequence[PairLikeness],
+    pairs: Sequence[tuple[int, int]],
     clips: Iterable[Clip],
     ids: Sequence[str],
     *,
@@ -57,11 +56,9 @@ def ask_same_scene(
     """
     if not pairs:
         return []
-    wanted = {ids[row] for pair in pairs for row in (pair.first, pair.second)}
+    wanted = {ids[row] for pair in pairs for row in pair}
     frames = {clip.clip_id: clip.key_frames for clip in clips if clip.clip_id in wanted}
-    questions = [
-        _question(prompt, frames[ids[pair.first]], frames[ids[pair.second]], store) for pair in pairs
-    ]
+    questions = [_question(prompt, frames[ids[first]], frames[ids[second]], store) for first, second in pairs]
     outcomes = run_all(
         questions, answer=SameScene, config=judge, store=store, label=label, stop_on_budget=False
     )

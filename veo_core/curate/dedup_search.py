@@ -3,13 +3,14 @@
     fit     one place: a sample of embeddings, chosen by the smallest hashes of ids, gives the centroids
     assign  a shard of clips: embeddings, and the clusters that each is at home in and visits
     prune   a block of a cluster's members against a block of its visitors: pairs that are alike enough
-    verify  a shard of pairs: their pictures, aligned
+    verify  a span of pairs: their pictures, aligned
 
 Merging, in one place, follows in `dedup`. Each step's work is a plain function over its items, which read
 what they need from flat files in the store.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +28,7 @@ from veo_core.curate.dedup_index import Index
 from veo_core.curate.dedup_partitions import (
     BLOCK,
     Edges,
+    Int64,
     assign,
     cluster_count,
     fit,
@@ -109,20 +111,36 @@ class Candidates(Record):
     cosine: list[float]
 
 
-class PairLikeness(Record):
-    """How alike two clips are, by rows; `layer` is what told it: hash or alignment."""
+class Verified(Record):
+    """The likeness of a span of pairs, in their order; `hashed` where the hashes told it."""
 
-    first: int
-    second: int
-    cosine: float
-    hash_distance: float
-    motion: float = 0.0
-    colour: float = 0.0
-    layer: str = ""
+    begin: int
+    motion: list[float]
+    colour: list[float]
+    hashed: list[bool]
 
-    @property
-    def name(self) -> str:
-        return f"verify/{self.first}/{self.second}"
+
+@dataclass(frozen=True)
+class Pairs:
+    """Alike pairs of clips, in order of their rows `first` < `second`, as arrays [e].
+
+    Attributes:
+        cosine: likeness of their embeddings.
+        hash_distance: mean number of different bits of their hashes.
+        motion, colour: likeness of their pictures (dedup_alignment.Likeness).
+        hashed: where the hashes and the pictures as they are told that they are copies.
+    """
+
+    first: Int64
+    second: Int64
+    cosine: npt.NDArray[np.float64]
+    hash_distance: npt.NDArray[np.float64]
+    motion: npt.NDArray[np.float64]
+    colour: npt.NDArray[np.float64]
+    hashed: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.first)
 
 
 class Search:
@@ -147,24 +165,28 @@ class Search:
         self._index, self._pictures, self._vectors = index, pictures, vectors
         self._config, self._context = config, context
 
-    def pairs(self) -> Iterator[PairLikeness]:
-        """Every alike pair of clips that differ in their packets, in order of rows."""
+    def pairs(self) -> Pairs:
+        """Every alike pair of clips that differ in their packets."""
         edges = self._edges()
-        distance = self._index.hash_distance(edges.first, edges.second)
-        items = [
-            PairLikeness(first=one, second=other, cosine=round(cosine, 4), hash_distance=round(bits, 3))
-            for one, other, cosine, bits in zip(
-                edges.first.tolist(), edges.second.tolist(), edges.cosine.tolist(), distance, strict=True
-            )
-        ]
+        distance = np.round(self._index.hash_distance(edges.first, edges.second), 3)
+        columns = np.stack([edges.first, edges.second, distance], axis=1, dtype=np.float64)
         context = self._context
-        yield from context.map_shards(
-            items,
-            partial(verify_pairs, store=context.store, pictures=self._pictures, config=self._config),
-            identity=lambda pair: pair.name,
-            result=PairLikeness,
-            shard_size=_PAIRS,
-        )
+        file = FlatFile.write(context.store, [columns], "float64", (3,))
+        motion, colour = np.zeros(len(edges)), np.zeros(len(edges))
+        hashed = np.zeros(len(edges), bool)
+        for span in context.map_shards(
+            list(range(0, len(edges), _PAIRS)),
+            partial(
+                verify_spans, store=context.store, pairs=file, pictures=self._pictures, config=self._config
+            ),
+            identity=lambda begin: f"verify/{begin}",
+            result=Verified,
+            shard_size=1,
+        ):
+            here = slice(span.begin, span.begin + len(span.motion))
+            motion[here], colour[here], hashed[here] = span.motion, span.colour, span.hashed
+        cosine = np.asarray(np.round(edges.cosine.astype(np.float64), 4), np.float64)
+        return Pairs(edges.first, edges.second, cosine, distance, motion, colour, hashed)
 
     def _edges(self) -> Edges:
         """Pairs whose embeddings and scenes are alike, or all of whose hashes are equal."""
@@ -296,32 +318,34 @@ def prune_blocks(
     return results
 
 
-def verify_pairs(
-    pairs: Sequence[PairLikeness], *, store: Store, pictures: FlatFile, config: SearchConfig
-) -> list[PairLikeness]:
+def verify_spans(
+    begins: Sequence[int], *, store: Store, pairs: FlatFile, pictures: FlatFile, config: SearchConfig
+) -> list[Verified]:
     """How alike the pictures of pairs are: as they are where their hashes say so, else aligned."""
     results = []
-    for begin in range(0, len(pairs), _PAIRS):
-        some = pairs[begin : begin + _PAIRS]
-        one = pictures.read(store, np.array([pair.first for pair in some]))
-        other = pictures.read(store, np.array([pair.second for pair in some]))
-        motion, colour = np.zeros(len(some)), np.zeros(len(some))
-        layers = np.full(len(some), "alignment", dtype=object)
-        open_ = np.ones(len(some), bool)
-        hashed = np.flatnonzero([pair.hash_distance <= config.max_hash_distance for pair in some])
-        if len(hashed):
-            found = unaligned(one[hashed], other[hashed])
-            copies = hashed[config.is_copy(found)]
-            motion[hashed], colour[hashed] = found.motion, found.colour
-            layers[copies], open_[copies] = "hash", False
-        left = np.flatnonzero(open_)
+    for begin in begins:
+        first, second, distance = pairs.span(store, begin, begin + _PAIRS).T
+        one = pictures.read(store, first.astype(np.int64))
+        other = pictures.read(store, second.astype(np.int64))
+        motion, colour = np.zeros(len(one)), np.zeros(len(one))
+        hashed = np.zeros(len(one), bool)
+        close = np.flatnonzero(distance <= config.max_hash_distance)
+        if len(close):
+            found = unaligned(one[close], other[close])
+            motion[close], colour[close] = found.motion, found.colour
+            hashed[close] = config.is_copy(found)
+        left = np.flatnonzero(~hashed)
         if len(left):
             found = align(one[left], other[left], max_colour=config.max_colour)
             motion[left], colour[left] = found.motion, found.colour
-        results += [
-            pair.model_copy(update={"motion": round(m, 4), "colour": round(c, 3), "layer": layer})
-            for pair, m, c, layer in zip(some, motion.tolist(), colour.tolist(), layers, strict=True)
-        ]
+        results.append(
+            Verified(
+                begin=begin,
+                motion=np.round(motion, 4).tolist(),
+                colour=np.round(colour, 3).tolist(),
+                hashed=hashed.tolist(),
+            )
+        )
     return results
 
 
