@@ -36,7 +36,7 @@ class Thresholds(Record):
     max_underexposed: float = Field(default=0.98, description="share at levels up to 16 [underexposed]")
     max_overexposed: float = Field(default=0.9, description="share at levels from 239 on [overexposed]")
     min_motion: float = Field(default=0.04, description="mean change of luma between frames [static]")
-    min_sharpness: float = Field(default=0.56, description="fine variation, 0 to 1 [blurred]")
+    min_sharpness: float = Field(default=0.59, description="fine variation, 0 to 1 [blurred]")
     max_text: float = Field(
         default=0.2,
         description="score of burnt-in text, 0 to 1; bright still things score too [burnt_in_text]",
