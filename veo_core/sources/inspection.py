@@ -7,12 +7,14 @@ from functools import partial
 from pathlib import Path
 
 from veo_core.errors import ItemError
-from veo_core.media.decode import Limits, open_media
 from veo_core.media.isolate import run_isolated
+from veo_core.media.key_frames import key_frames
+from veo_core.media.opening import Limits
 from veo_core.sources.credentials import Claims, manifest_bytes, read_claims
 from veo_core.sources.items import Media
 
 _NOTHING = b"null"
+_PROBE_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ def inspect_files(
 
     Args:
         files: on this machine. An opt-out in either place counts.
-        probe: whether each must open as a video, too.
+        probe: whether the first picture of each must decode, too.
         max_bytes: largest file.
         timeout_seconds: time that one file may take.
 
@@ -58,7 +60,7 @@ def _manifests(file: Media) -> list[tuple[bytes, bool]]:
 
 def _inspect(job: _Job, limits: Limits) -> bytes:
     if job.probe:
-        open_media(job.path, limits).close()
+        key_frames(job.path, count=1, max_short_side=_PROBE_SIDE, limits=limits)
     claims = [read_claims(job.path, manifest, beside=beside) for manifest, beside in job.manifests]
     strictest = max(claims, key=lambda claim: bool(claim.opt_out), default=None)
     return _NOTHING if strictest is None else strictest.to_bytes()
