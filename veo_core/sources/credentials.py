@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import c2pa  # type: ignore[import-untyped]
+import c2pa
 
 from veo_core.errors import ItemError
 from veo_core.records.base import Record, sha256_bytes
