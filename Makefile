@@ -39,7 +39,7 @@ report: setup ## write a run's report: RUN=latest or an id
 	@$(BIN)/veo report $(RUN)
 
 test: setup-dev ## the tests, under 15 minutes on 2 cores
-	@$(BIN)/python -m pytest -m "not slow and not xla" -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -m "not slow and not xla" -n 2 --dist loadscope $(ARGS)
 
 test-slow: setup-dev ## the tests that take minutes each
 	@$(BIN)/python -m pytest -m slow $(ARGS)

@@ -36,9 +36,10 @@ def veo(installed: Path, folder: Path, *arguments: str) -> subprocess.CompletedP
 
 
 def test_wheel_carries_the_compiled_pipeline_and_the_presets(installed: Path) -> None:
-    assert (installed / "pipelines" / "compiled" / "embedded.yaml").is_file()
+    compiled = {path.name for path in (installed / "pipelines" / "compiled").iterdir()}
+    assert compiled == {"embedded.yaml", "embedded-curation.yaml"}
     presets = {path.name for path in (installed / "pipelines" / "presets").iterdir()}
-    assert presets == {"smoke.yaml", "world.yaml", "world-full.yaml"}
+    assert presets == {"footage.yaml", "smoke.yaml", "world.yaml", "world-full.yaml"}
 
 
 def test_wheel_finds_its_presets_outside_a_checkout(installed: Path, tmp_path: Path) -> None:
