@@ -49,10 +49,10 @@ class SearchConfig(Record):
     """Which pairs are looked at, and when they count as copies."""
 
     min_motion: float = Field(
-        default=0.85, ge=0, le=1, description="least likeness of what moves in two copies, a cosine"
+        default=0.92, ge=0, le=1, description="least likeness of what moves in two copies, a cosine"
     )
     max_colour: float = Field(
-        default=2.0, ge=0, description="largest median difference of two copies' pictures, in levels of 255"
+        default=1.5, ge=0, description="largest median difference of two copies' pictures, in levels of 255"
     )
     max_hash_distance: float = Field(
         default=3.0, ge=0, le=64, description="bits of 64 below which hashes alone call for a first look"

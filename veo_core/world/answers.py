@@ -61,8 +61,11 @@ def same_scene(one: SeenPicture, other: SeenPicture) -> bool:
     """Whether two clips show one scene, though one may be re-encoded, cropped or mirrored.
 
     Shapes, colours, the hazard sign, the background, and directions (mirrored perhaps) must agree; a
-    direction that the pictures do not tell agrees with any.
+    direction that the pictures do not tell agrees with any. Pictures in which nothing is seen, such as dark
+    ones, tell of no scene.
     """
+    if not one.objects:
+        return False
     if one.hazard != other.hazard or len(one.objects) != len(other.objects):
         return False
     if np.abs(np.subtract(one.background, other.background)).max() > _SAME_BACKGROUND:
