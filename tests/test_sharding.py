@@ -1,5 +1,7 @@
 """Work in shards: the same rows whoever does the work, and nothing done twice."""
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,11 @@ class Row(Record):
 
 def measure(shard):
     return [Row(item=item, length=len(item)) for item in shard]
+
+
+def parents(shard):
+    """The process that forked this one, in place of a length."""
+    return [Row(item=item, length=os.getppid()) for item in shard]
 
 
 def measure_noting(folder):
@@ -58,6 +65,19 @@ def test_rows_are_the_same_whoever_does_the_work(tmp_path):
     alone = list(rows(context(Store(str(tmp_path / "alone")))))
     assert list(rows(context(Store(str(tmp_path / "other")), workers=2))) == alone
     assert {row.item for row in alone} == set(ITEMS)
+
+
+def test_a_process_with_threads_uses_workers_that_it_did_not_fork(store):
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        found = list(rows(context(store, workers=2), work=parents))
+    finally:
+        stop.set()
+        thread.join()
+    assert {row.item for row in found} == set(ITEMS)
+    assert all(row.length != os.getpid() for row in found)
 
 
 def test_parts_do_all_the_work_between_them_and_the_whole_run_does_none(store, tmp_path):

@@ -116,7 +116,11 @@ def run_jobs(jobs: Sequence[ShardJob[Any, Any]], *, executor: ExecutorName, work
 
 
 def _in_pool(jobs: Sequence[ShardJob[Any, Any]], workers: int) -> Iterator[str]:
-    pool = concurrent.futures.ProcessPoolExecutor(workers, initializer=end_with_parent)
+    # A process with several threads may fork while one of them holds a lock of the interpreter, which the
+    # child then waits for without end; a server that has no other thread forks for it.
+    method = "fork" if threading.active_count() == 1 else "forkserver"
+    context = multiprocessing.get_context(method)
+    pool = concurrent.futures.ProcessPoolExecutor(workers, context, initializer=end_with_parent)
     with pool:
         futures = [pool.submit(job) for job in jobs]
         try:
