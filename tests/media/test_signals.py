@@ -137,3 +137,9 @@ def test_wav_bytes_read_back():
     with wave.open(io.BytesIO(wav_bytes(np.array([0.0, 0.5, -1.0, 2.0], np.float32), 16_000))) as stream:
         assert (stream.getframerate(), stream.getnchannels()) == (16_000, 1)
         assert np.frombuffer(stream.readframes(4), "<i2").tolist() == [0, 16383, -32767, 32767]
+
+
+def test_lag_is_not_moved_by_a_whole_period_because_one_event_is_placed_badly():
+    onsets = np.array([0.385, 0.970, 1.555, 2.140])
+    events = np.array([0.470, 0.970, 1.555, 2.140])
+    assert abs(lag(onsets, events, tolerance=0.07, furthest=1.0, seconds=2.5)) < 0.03

@@ -14,8 +14,9 @@ def lag(
 ) -> float | None:
     """The shift of the sound that best matches its onsets one-to-one with events of the picture.
 
-    Repeated events match at many shifts. Among shifts that match equally many, the one wins that leaves the
-    fewest events without the onset that it would put inside the shot, then the smallest.
+    Repeated events match at many shifts. Among shifts that match equally many, the one wins that matches the
+    most at twice the tolerance, because events may be placed badly; then the one that leaves the fewest
+    events without the onset that it would put inside the shot, then the smallest.
 
     Args:
         sound: onset times in seconds [n].
@@ -33,7 +34,7 @@ def lag(
     # Between two neighbours pairs may match that neither of them matches alone.
     shifts = np.concatenate([shifts, (shifts[1:] + shifts[:-1]) / 2])
     shifts = shifts[np.abs(shifts) <= furthest]
-    best: tuple[int, int, float, float] | None = None
+    best: tuple[int, int, int, float, float] | None = None
     for shift in shifts:
         pairs = _matched(sound - shift, picture, tolerance)
         if not pairs:
@@ -41,10 +42,11 @@ def lag(
         centre = float(shift + np.mean(pairs))
         expected = picture + centre
         inside = np.count_nonzero((expected >= tolerance) & (expected < (seconds or 0.0) - tolerance))
-        key = (len(pairs), -max(0, int(inside) - len(pairs)), -abs(centre), centre)
+        nearly = len(_matched(sound - centre, picture, 2 * tolerance))
+        key = (len(pairs), nearly, -max(0, int(inside) - len(pairs)), -abs(centre), centre)
         if best is None or key > best:
             best = key
-    return None if best is None else best[3]
+    return None if best is None else best[4]
 
 
 def _matched(
