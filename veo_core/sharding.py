@@ -4,10 +4,10 @@ import concurrent.futures
 import logging
 import multiprocessing
 import os
-import pickle
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
 import pyarrow as pa
@@ -147,8 +147,9 @@ def _on_ray(jobs: Sequence[ShardJob[Any, Any]], workers: int) -> Iterator[str]:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
-        rows = [{"job": pickle.dumps(job)} for job in jobs]
-        finished = ray.data.from_items(rows, override_num_blocks=len(rows)).map(_run_row)
+        references = [ray.put(job) for job in jobs]
+        rows = [{"number": number} for number in range(len(jobs))]
+        finished = ray.data.from_items(rows, override_num_blocks=len(rows)).map(partial(_run_row, references))
         for row in finished.iter_rows():
             if row["problem"]:
                 raise UsageError(row["problem"])
@@ -157,9 +158,13 @@ def _on_ray(jobs: Sequence[ShardJob[Any, Any]], workers: int) -> Iterator[str]:
         ray.shutdown()
 
 
-def _run_row(row: dict[str, Any]) -> dict[str, Any]:
-    """Run a job; what the user can mend comes back as text, since Ray keeps no cause of an exception."""
-    job = pickle.loads(row["job"])  # noqa: S301 (written by `_on_ray` of the same run)
+def _run_row(references: Sequence[Any], row: dict[str, Any]) -> dict[str, Any]:
+    """Run the job of a row; what the user can mend comes back as text, since Ray keeps no cause of an
+    exception.
+    """
+    import ray
+
+    job = ray.get(references[row["number"]])
     try:
         return {"mark": job(), "problem": ""}
     except UsageError as error:
