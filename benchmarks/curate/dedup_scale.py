@@ -281,7 +281,7 @@ def _planted_clips(store: Store, seed: int, count: int) -> Manifest:
             ),
             "signatures": store.put_table(
                 (
-                    ClipSignature(clip_id=name, signature=Signature(s).to_text())
+                    ClipSignature(clip_id=name, signature=Signature(s).to_text(), seconds=2.0)
                     for name, s in zip(names, signatures, strict=True)
                 ),
                 ClipSignature,

@@ -64,6 +64,6 @@ def clip_of(store, number, *, signals=GOOD, frames=None, **encoding):
 def prepared(store, clips):
     """The manifest of a stage that kept `clips`."""
     rows = sorted(clips, key=lambda clip: clip.clip_id)
-    signatures = [ClipSignature(clip_id=clip.clip_id, signature="") for clip in rows]
+    signatures = [ClipSignature(clip_id=clip.clip_id, signature="", seconds=1.0) for clip in rows]
     tables = {"clips": store.put_table(rows, Clip), "signatures": store.put_table(signatures, ClipSignature)}
     return Manifest(stage="test", config_digest="", rows=len(rows), tables=tables)

@@ -53,8 +53,9 @@ def clip(name, packets="", permission="allowed", hashes=(), key_frames=(), **sig
     )
 
 
-def shown(name, seen, *arguments, **more):
-    return clip(name, *arguments, **more), ClipSignature(clip_id=name, signature=Signature(seen).to_text())
+def shown(name, seen, *arguments, seconds=2.0, **more):
+    signature = ClipSignature(clip_id=name, signature=Signature(seen).to_text(), seconds=seconds)
+    return clip(name, *arguments, **more), signature
 
 
 def prepared(store, items):
@@ -159,11 +160,27 @@ def test_cropped_copy_is_a_near_duplicate(dedup, margin):
 
 @pytest.mark.parametrize(("begin", "end"), [(0.0, 0.7), (0.2, 0.9), (0.4, 1.0)])
 def test_excerpt_is_a_near_duplicate_only_where_excerpts_are_looked_for(dedup, begin, end):
-    items = shown("a", pictures()), shown("b", pictures(begin=begin, end=end), sharpness=0.6)
+    part = pictures(begin=begin, end=end)
+    items = shown("a", pictures()), shown("b", part, seconds=2.0 * (end - begin), sharpness=0.6)
     kept, _ = dedup(*items)
     assert kept == {"a"}
     kept, _ = dedup(*items, key="whole", excerpts=False, crops=False, min_cosine=0.95)
     assert kept == {"a", "b"}
+
+
+@pytest.mark.parametrize(("begin", "end"), [(0.0, 0.5), (0.25, 0.75), (0.5, 1.0)])
+def test_slow_recording_is_no_excerpt_of_a_fast_one(dedup, begin, end):
+    """What takes a part of the one clip takes all of the other, which is as long."""
+    kept, ledger = dedup(
+        shown("a", pictures()), shown("b", pictures(begin=begin, end=end)), max_judge_calls=0
+    )
+    assert kept == {"a", "b"}, ledger
+
+
+@pytest.mark.parametrize("seconds", [1.6, 2.5, 4.0])
+def test_copy_that_plays_at_another_speed_is_a_near_duplicate(dedup, seconds):
+    kept, _ = dedup(shown("a", pictures()), shown("b", pictures(noise=1), seconds=seconds, sharpness=0.6))
+    assert kept == {"a"}
 
 
 def test_equal_hashes_decide_where_the_pictures_agree_as_they_are(dedup):

@@ -85,7 +85,10 @@ class CuratedRun:
         )  # fmt: skip
         signatures = {
             "signatures": store.put_table(
-                [ClipSignature(clip_id=c.clip_id, signature=f"signature of {c.clip_id}") for c in clips],
+                [
+                    ClipSignature(clip_id=c.clip_id, signature=f"signature of {c.clip_id}", seconds=2.0)
+                    for c in clips
+                ],
                 ClipSignature,
             )
         }

@@ -67,9 +67,10 @@ def run(*, clips: Manifest, config: DedupConfig, context: Context) -> Manifest:
         )
     store = context.store
     index = Index.of(table)
-    pictures = signature_file(store, store.stream_table(clips.tables["signatures"], ClipSignature), index.ids)
+    signatures = store.stream_table(clips.tables["signatures"], ClipSignature)
+    pictures, seconds = signature_file(store, signatures, index.ids)
     vectors = embedding_file(config.embeddings, table, index.ids, store=store, label=context.stage)
-    found = Found(Search(index, pictures, vectors, config, context).pairs(), config)
+    found = Found(Search(index, pictures, seconds, vectors, config, context).pairs(), config)
     asked = found.doubtful(index, limit=config.max_judge_calls)
     judged = ask_same_scene(
         [(int(found.pairs.first[p]), int(found.pairs.second[p])) for p in asked],

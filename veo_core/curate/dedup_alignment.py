@@ -1,6 +1,7 @@
 """How much two clips resemble each other in the alignment that suits them best.
 
-A copy may be mirrored, may be cropped, and may be an excerpt. The alignment is the part of the one clip's
+A copy may be mirrored, may be cropped, and may be an excerpt, which plays at about the speed of the clip
+(a slow recording is no excerpt of a fast one). The alignment is the part of the one clip's
 picture and time that the other one fills. The search starts at the view and the mirroring under which the
 two embeddings are most alike, and moves the six borders of the part as long as the clips become more alike.
 Both clips are compared on the grid of the larger one, whose cells the smaller one's finer cells average to.
@@ -24,6 +25,7 @@ _HOPELESS, _SETTLED = 0.3, 0.985  # likeness of motion below and above which no 
 _STRIDES = (0.06, 0.03, 0.015)  # by which a border moves, in shares
 _BEYOND = 0.06  # how far a part may reach beyond the whole
 _LEAST = 0.5  # the smallest part of a side or of the time
+_WHOLE = 0.9  # share of the time from which a part is no excerpt: re-timed copies may play at any speed
 _FAR_COLOUR = 2.7  # times the limit at which the start differs in colour, from which no search brings it near
 _CONTRAST = 16.0  # standard deviation of pictures, in levels, below which differences of colour weigh more
 _COVERED = 0.95  # share of a cell that must be covered for it to count
@@ -51,22 +53,30 @@ def unaligned(one: UInt8, other: UInt8) -> Likeness:
     return _Pairs(one, other).likeness(parts)
 
 
-def align(one: UInt8, other: UInt8, *, max_colour: float) -> Likeness:
-    """Likeness of pairs of pictures [p, t, h, w, 3] in the best alignment that the search finds.
+def align(
+    one: UInt8, other: UInt8, lengths: npt.NDArray[np.float64], *, max_colour: float, max_tempo: float
+) -> Likeness:
+    """Likeness of pairs of clips in the best alignment that the search finds.
 
-    Pairs whose colours are far from `max_colour` apart are not searched.
+    Args:
+        one, other: their pictures [p, t, h, w, 3].
+        lengths: how many times as long as `other` each of `one` is [p].
+        max_colour: pairs whose colours are far from as much apart are not searched.
+        max_tempo: how many times faster or slower than the clip an excerpt of it may play.
     """
-    view, mirrored, swapped = _start(one, other)
+    view, mirrored, swapped = _start(one, other, lengths, max_tempo)
     whole = np.where(swapped[:, None, None, None, None], other, one)
     part = np.where(swapped[:, None, None, None, None], one, other)
     parts = np.array([(v.left, v.right, v.top, v.bottom, v.begin, v.end) for v in _VIEWS])[view]
+    shortest, longest = _excerpts(np.where(swapped, 1 / lengths, lengths), max_tempo)
     pairs = _Pairs(whole, _mirror(part, mirrored))
     found = pairs.likeness(parts)
     near = found.colour <= _FAR_COLOUR * max_colour
     searched = np.flatnonzero(near & (found.motion >= _HOPELESS) & (found.motion < _SETTLED))
     if len(searched):
         some = _Pairs(pairs.one[searched], pairs.other[searched])
-        better = some.likeness(some.climb(parts[searched], found.motion[searched]))
+        bounds = shortest[searched], longest[searched]
+        better = some.likeness(some.climb(parts[searched], found.motion[searched], *bounds))
         found.motion[searched], found.colour[searched] = better.motion, better.colour
     return found
 
@@ -88,14 +98,31 @@ def scene_difference(one: UInt8, other: UInt8) -> Float32:
 
 
 def _start(
-    one: UInt8, other: UInt8
+    one: UInt8, other: UInt8, lengths: npt.NDArray[np.float64], max_tempo: float
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
     """For each pair the view of the larger clip, the mirroring of the smaller, and whether `one` is that."""
-    likeness = [_view_cosines(one, other), _view_cosines(other, one)]
+    likeness = [
+        np.where(_may_show(lengths, max_tempo)[:, :, None], _view_cosines(one, other), -2.0),
+        np.where(_may_show(1 / lengths, max_tempo)[:, :, None], _view_cosines(other, one), -2.0),
+    ]
     flat = np.stack(likeness, axis=1).reshape(len(one), -1)
     best = flat.argmax(axis=1)
     swapped, view, mirrored = np.unravel_index(best, (2, *likeness[0].shape[1:]))
     return view, mirrored, swapped.astype(bool)
+
+
+def _excerpts(
+    lengths: npt.NDArray[np.float64], max_tempo: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Least and greatest share of its time of which a clip that is `lengths` times as long may be excerpted."""
+    return 1 / (lengths * max_tempo), max_tempo / lengths
+
+
+def _may_show(lengths: npt.NDArray[np.float64], max_tempo: float) -> npt.NDArray[np.bool_]:
+    """Which views of a clip one may show of which it is `lengths` times as long [p, views]."""
+    shares = np.array([view.end - view.begin for view in _VIEWS])
+    shortest, longest = _excerpts(lengths[:, None], max_tempo)
+    return np.asarray((shares >= _WHOLE) | ((shares >= shortest) & (shares <= longest)))
 
 
 def _view_cosines(whole: UInt8, part: UInt8) -> Float32:
@@ -134,15 +161,27 @@ class _Pairs:
         self._contrast = np.maximum(np.minimum(*contrasts), 1.0)
         self._still = np.minimum(_unrest(self._one), _unrest(self._other)) < _STILL
 
-    def climb(self, parts: Parts, motion: Float32) -> Parts:
-        """Move each border in turn, as long as the clips' motion becomes more alike."""
+    def climb(
+        self,
+        parts: Parts,
+        motion: Float32,
+        shortest: npt.NDArray[np.float64],
+        longest: npt.NDArray[np.float64],
+    ) -> Parts:
+        """Move each border in turn, as long as the clips' motion becomes more alike.
+
+        Args:
+            parts: where to start.
+            motion: how alike it is there [p].
+            shortest, longest: shares of the time that a part may span [p], if it is not about the whole.
+        """
         parts, motion = parts.copy(), motion.copy()
         for stride in _STRIDES:
             for border in range(6):
                 for sign in (-1, 1):
                     moved = parts.copy()
                     moved[:, border] += sign * stride
-                    found = np.where(_is_allowed(moved), self.motion(moved), -1.0)
+                    found = np.where(_is_allowed(moved, shortest, longest), self.motion(moved), -1.0)
                     better = found > motion
                     parts[better], motion[better] = moved[better], found[better]
         return parts
@@ -196,10 +235,14 @@ def _unrest(values: Float32) -> Float32:
     return np.asarray(np.sqrt(np.square(changes).mean(axis=(1, 2, 3, 4))), np.float32)
 
 
-def _is_allowed(parts: Parts) -> npt.NDArray[np.bool_]:
+def _is_allowed(
+    parts: Parts, shortest: npt.NDArray[np.float64], longest: npt.NDArray[np.float64]
+) -> npt.NDArray[np.bool_]:
     low, high = parts[:, 0::2], parts[:, 1::2]
     inside = (low >= -_BEYOND) & (high <= 1 + _BEYOND) & (high - low >= _LEAST)
-    return np.asarray(inside.all(axis=1))
+    share = parts[:, 5] - parts[:, 4]
+    timed = (share >= _WHOLE) | ((share >= shortest) & (share <= longest))
+    return np.asarray(inside.all(axis=1) & timed)
 
 
 def _areas(

@@ -73,13 +73,18 @@ class FlatFile(Record):
         return np.frombuffer(data, self.dtype).reshape(-1, *self.shape)
 
 
-def signature_file(store: Store, rows: Iterable[ClipSignature], ids: Sequence[str]) -> FlatFile:
-    """The pictures of the clips' signatures, uint8 [n, t, h, w, 3], in the order of the clips.
+def signature_file(
+    store: Store, rows: Iterable[ClipSignature], ids: Sequence[str]
+) -> tuple[FlatFile, npt.NDArray[np.float64]]:
+    """The pictures of the clips' signatures, and the seconds that they span, in the order of the clips.
+
+    Returns:
+        Pictures, uint8 [n, t, h, w, 3], and seconds [n].
 
     Raises:
         UsageError: a clip has no signature, or one of another form.
     """
-
+    seconds = np.ones(len(ids))
     places = {clip_id: place for place, clip_id in enumerate(ids)}
     size = STEPS * SIDE * SIDE * 3
     with TemporaryDirectory(prefix="veo-dedup-") as folder:
@@ -94,12 +99,13 @@ def signature_file(store: Store, rows: Iterable[ClipSignature], ids: Sequence[st
                     pictures = Signature.from_text(row.signature).pictures
                 except ValueError as error:
                     raise UsageError(f"signature of clip {row.clip_id}: {error}; run prepare again") from None
+                seconds[place] = row.seconds
                 stream.seek(place * size)
                 stream.write(np.ascontiguousarray(pictures, np.uint8).tobytes())
         if places:
             raise UsageError(f"clip {min(places)} has no signature; dedup needs the table of prepare")
         file = store.put_file(path)
-    return FlatFile(file=file, dtype="uint8", shape=(STEPS, SIDE, SIDE, 3), rows=len(ids))
+    return FlatFile(file=file, dtype="uint8", shape=(STEPS, SIDE, SIDE, 3), rows=len(ids)), seconds
 
 
 def packed(values: npt.NDArray[Any]) -> str:

@@ -63,6 +63,9 @@ class SearchConfig(Record):
     max_scene: float = Field(
         default=4.0, ge=0, description="largest median difference of what stands still, before alignment"
     )
+    max_tempo: float = Field(
+        default=1.25, ge=1, description="how many times faster or slower an excerpt may play than the clip"
+    )
     crops: bool = Field(default=True, description="look for copies that were cropped")
     excerpts: bool = Field(default=True, description="look for copies that are a part of a clip")
     exact_below: int = Field(default=5000, ge=1, description="clips up to which all pairs are compared")
@@ -149,6 +152,7 @@ class Search:
     Args:
         index: the clips.
         pictures: their signatures.
+        seconds: how long the shots of the signatures are [n].
         vectors: embeddings of a model, int8 [n, d]; None for the descriptor of the signatures.
         config: what is alike.
         context: the stage's context.
@@ -158,20 +162,22 @@ class Search:
         self,
         index: Index,
         pictures: FlatFile,
+        seconds: npt.NDArray[np.float64],
         vectors: FlatFile | None,
         config: SearchConfig,
         context: Context,
     ) -> None:
-        self._index, self._pictures, self._vectors = index, pictures, vectors
+        self._index, self._pictures, self._seconds, self._vectors = index, pictures, seconds, vectors
         self._config, self._context = config, context
 
     def pairs(self) -> Pairs:
         """Every alike pair of clips that differ in their packets."""
         edges = self._edges()
         distance = np.round(self._index.hash_distance(edges.first, edges.second), 3)
-        columns = np.stack([edges.first, edges.second, distance], axis=1, dtype=np.float64)
+        lengths = self._seconds[edges.first] / self._seconds[edges.second]
+        columns = np.stack([edges.first, edges.second, distance, lengths], axis=1, dtype=np.float64)
         context = self._context
-        file = FlatFile.write(context.store, [columns], "float64", (3,))
+        file = FlatFile.write(context.store, [columns], "float64", (4,))
         motion, colour = np.zeros(len(edges)), np.zeros(len(edges))
         hashed = np.zeros(len(edges), bool)
         for span in context.map_shards(
@@ -324,7 +330,7 @@ def verify_spans(
     """How alike the pictures of pairs are: as they are where their hashes say so, else aligned."""
     results = []
     for begin in begins:
-        first, second, distance = pairs.span(store, begin, begin + _PAIRS).T
+        first, second, distance, lengths = pairs.span(store, begin, begin + _PAIRS).T
         one = pictures.read(store, first.astype(np.int64))
         other = pictures.read(store, second.astype(np.int64))
         motion, colour = np.zeros(len(one)), np.zeros(len(one))
@@ -336,7 +342,13 @@ def verify_spans(
             hashed[close] = config.is_copy(found)
         left = np.flatnonzero(~hashed)
         if len(left):
-            found = align(one[left], other[left], max_colour=config.max_colour)
+            found = align(
+                one[left],
+                other[left],
+                lengths[left],
+                max_colour=config.max_colour,
+                max_tempo=config.max_tempo,
+            )
             motion[left], colour[left] = found.motion, found.colour
         results.append(
             Verified(

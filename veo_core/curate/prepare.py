@@ -51,6 +51,7 @@ class Prepared(Record):
     evidence: str = ""
     clip: Clip | None = None
     signature: str = ""
+    shot_seconds: float = 0.0
 
 
 def run(*, sources: Manifest, config: PrepareConfig, context: Context) -> Manifest:
@@ -75,7 +76,11 @@ def run(*, sources: Manifest, config: PrepareConfig, context: Context) -> Manife
         ledger = LedgerWriter(ledger_table, context.stage)
         for result in results:
             if result.clip is not None:
-                signatures.add(ClipSignature(clip_id=result.item, signature=result.signature))
+                signatures.add(
+                    ClipSignature(
+                        clip_id=result.item, signature=result.signature, seconds=result.shot_seconds
+                    )
+                )
         for result in results.sorted_by("item", without=["signature"]):
             ledger.add(
                 result.item,
@@ -211,7 +216,14 @@ def _collected(source: Source, report: FileReport, shot: ShotReport, output: Pat
         frame_hashes=shot.frame_hashes,
         key_frames=[store.put_file(output / name) for name in shot.key_frames],
     )
-    return Prepared(item=item, source=source, verdict="kept", clip=clip, signature=shot.signature)
+    return Prepared(
+        item=item,
+        source=source,
+        verdict="kept",
+        clip=clip,
+        signature=shot.signature,
+        shot_seconds=shot.shot_seconds,
+    )
 
 
 if __name__ == "__main__":

@@ -96,6 +96,7 @@ class ShotReport(Record):
     signals: Signals | None = None
     frame_hashes: list[str] = Field(default_factory=list)
     signature: str = ""
+    shot_seconds: float = 0.0
 
     def with_duration_gap(self, gap: float | None) -> Self:
         """With what is known only once the whole file is decoded."""
@@ -249,6 +250,7 @@ class ClipMaker:
             signals=measure(shot, self._source.sound, self._sound, self._measured()),
             frame_hashes=self._hashes(pictures, times),
             signature=signature_of(pictures, times, shot.seconds).to_text(),
+            shot_seconds=shot.seconds,
         )
 
     def _dropped(self, rule: str, value: float, limit: float) -> ShotReport:

@@ -173,6 +173,7 @@ class ClipSignature(Record):
 
     clip_id: str
     signature: str = Field(description="base64 of colour thumbnails (veo_core.media.signature)")
+    seconds: float = Field(gt=0, description="length of the shot that the signature is of")
 
 
 class NearPair(Record):
