@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from veo_core.errors import UsageError
 from veo_core.models.audio_vae import AudioVAE
 from veo_core.models.posterior import LatentStatistics
 from veo_core.models.video_vae import VideoVAE
@@ -34,7 +35,7 @@ def test_video_latents_have_the_shape_that_the_config_derives(video_vae):
 
 @pytest.mark.parametrize("shape", [(10, 16, 16), (9, 18, 16), (9, 16, 15)])
 def test_latent_shape_when_a_length_does_not_fit_then_it_is_refused(video_vae, shape):
-    with pytest.raises(ValueError, match="do not fit"):
+    with pytest.raises(UsageError, match="do not fit"):
         video_vae.config.latent_shape(*shape)
 
 

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from veo_core.diffusion.flow import interpolate
 from veo_core.diffusion.sampler import euler, noise_schedule
+from veo_core.models.codec import VideoCodec
 from veo_core.models.upsampler import Upsampler
-from veo_core.models.video_vae import VideoVAE
 from veo_core.records.base import Record
 
 
@@ -35,7 +35,7 @@ class CascadeSampler(Record):
 
 
 @torch.no_grad()
-def enlarge(pictures: VideoVAE, base: Tensor, scale: int) -> Tensor:
+def enlarge(pictures: VideoCodec, base: Tensor, scale: int) -> Tensor:
     """Full-size latents of bicubically enlarged pictures: [b, c, t, h, w] to [b, c, t, H, W]."""
     return pictures.encode(enlarge_pictures(pictures.decode(base), scale))
 

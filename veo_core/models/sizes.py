@@ -45,11 +45,10 @@ class Size(Record):
         base = self.base
         encoder = text or TextEncoder.Config(length=base.text_length, depth=base.text_depth)
         return JointTransformer.Config(
-            clip=self.clip,
+            clip=self.clip.model_copy(update={"video": self.video_vae.factors}),
             text=encoder,
             video_channels=self.video_vae.latent_channels,
             audio_channels=self.audio_vae.latent_channels,
-            space_factor=self.video_vae.space_factor,
             width=base.width,
             depth=base.depth,
             heads=base.heads,

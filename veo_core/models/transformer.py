@@ -48,7 +48,6 @@ class JointTransformer(nn.Module):
         text: TextEncoder.Config = TextEncoder.Config()
         video_channels: int = Field(default=16, description="channels of a picture latent")
         audio_channels: int = Field(default=16, description="channels of a sound latent")
-        space_factor: int = Field(default=4, description="pixels to a latent along each side")
         patch: int = Field(default=2, description="latents to a token along each side")
         width: int = Field(default=128, description="channels of a token")
         depth: int = Field(default=6, description="transformer blocks")
@@ -59,7 +58,7 @@ class JointTransformer(nn.Module):
         def _check(self) -> Self:
             if self.width % self.heads or self.width // self.heads % 8:
                 raise ValueError(f"width {self.width} must be a multiple of 8 x heads ({self.heads})")
-            cell = self.space_factor * self.patch
+            cell = self.clip.video.space * self.patch
             if self.clip.base_height % cell or self.clip.base_width % cell:
                 raise ValueError(
                     f"base picture {self.clip.base_height}x{self.clip.base_width} is no multiple of {cell}"
@@ -69,7 +68,7 @@ class JointTransformer(nn.Module):
         @property
         def grid(self) -> tuple[int, int]:
             """Rows and columns of picture tokens."""
-            cell = self.space_factor * self.patch
+            cell = self.clip.video.space * self.patch
             return self.clip.base_height // cell, self.clip.base_width // cell
 
         @property

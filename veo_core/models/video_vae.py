@@ -7,12 +7,14 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from veo_core.data.spec import VideoFactors
+from veo_core.models.codec import VideoCodec
 from veo_core.models.layers import ChannelNorm, VideoBlock, patchify, unpatchify
 from veo_core.models.posterior import LatentStatistics, Posterior
 from veo_core.records.base import Record
 
 
-class VideoVAE(nn.Module):
+class VideoVAE(VideoCodec):
     """Pictures [b, 3, 1 + 4k, h, w] in [-1, 1] to latents [b, c, 1 + k, h / 4, w / 4].
 
     Latent frame 0 is the first picture alone; each later one adds `time_factor` pictures. Convolutions
@@ -34,16 +36,12 @@ class VideoVAE(nn.Module):
             return self
 
         def latent_shape(self, frames: int, height: int, width: int) -> tuple[int, int, int, int]:
-            """Latent [c, t, h, w] of a clip."""
-            if (frames - 1) % self.time_factor or height % self.space_factor or width % self.space_factor:
-                raise ValueError(f"{frames} frames of {height}x{width} do not fit the autoencoder's factors")
-            latent_frames = 1 + (frames - 1) // self.time_factor
-            return (
-                self.latent_channels,
-                latent_frames,
-                height // self.space_factor,
-                width // self.space_factor,
-            )
+            """Latent [c, t, h, w] of a clip; a `UsageError` where it does not fit."""
+            return self.latent_channels, *self.factors.latent_shape(frames, height, width)
+
+        @property
+        def factors(self) -> VideoFactors:
+            return VideoFactors(time=self.time_factor, space=self.space_factor)
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -62,6 +60,14 @@ class VideoVAE(nn.Module):
             nn.Conv3d(width, patch, 1),
         )
         self.statistics = LatentStatistics(config.latent_channels)
+
+    @property
+    def channels(self) -> int:
+        return self.config.latent_channels
+
+    @property
+    def factors(self) -> VideoFactors:
+        return self.config.factors
 
     def forward(self, video: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Rebuild `video` from a sample of its latents; also the divergence in nats per latent value."""

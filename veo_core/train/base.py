@@ -41,7 +41,6 @@ class BaseTraining(FitConfig):
             text=text,
             video_channels=layout.video_channels,
             audio_channels=layout.audio_channels,
-            space_factor=layout.space_factor,
             width=self.width,
             depth=self.depth,
             heads=self.heads,
@@ -55,7 +54,7 @@ def run(*, latents: Manifest, config: BaseTraining, context: Context) -> Manifes
     vocabulary = Vocabulary.parse(words, where="latents vocabulary")
     runtime = Runtime(config.runtime)
     torch.manual_seed(context.seed)
-    model = runtime.compile(runtime.place(JointTransformer(config.model_config_for(layout, vocabulary))))
+    model = runtime.place(JointTransformer(config.model_config_for(layout, vocabulary)))
     source = BatchSource(splits["train"], vocabulary, config, runtime)
 
     def losses(generator: torch.Generator) -> dict[str, Tensor]:

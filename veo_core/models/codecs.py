@@ -1,0 +1,94 @@
+"""The codecs by kind: opened from a folder that a recipe names, or loaded from a stage's files.
+
+Every codec is stored alike, as `weights` and `config` in the store; a config that names no `kind` is one of
+our own autoencoders.
+"""
+
+import json
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from veo_core.data.spec import ClipSpec
+from veo_core.errors import UsageError
+from veo_core.models.audio_codec import AudioCodec
+from veo_core.models.audio_vae import AudioVAE
+from veo_core.models.codec import SoundAutoencoder, VideoCodec
+from veo_core.models.files import load_stored
+from veo_core.models.mel_codec import MelAutoencoder
+from veo_core.models.video_vae import VideoVAE
+from veo_core.records.base import Record
+from veo_core.records.files import FileRef
+from veo_core.storage import Store
+
+
+class VideoCodecConfig(Record):
+    """Which autoencoder of pictures a recipe uses."""
+
+    kind: Literal["own", "wan", "ltx2"] = "own"
+    path: str = Field(default="", description="folder or URI of weights in diffusers' layout; none for own")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_path(self.kind, self.path)
+        return self
+
+
+class AudioCodecConfig(Record):
+    """Which autoencoder of sound a recipe uses."""
+
+    kind: Literal["own", "ltx2", "oobleck"] = "own"
+    path: str = Field(default="", description="folder or URI of weights in diffusers' layout; none for own")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _check_path(self.kind, self.path)
+        return self
+
+
+def _check_path(kind: str, path: str) -> None:
+    if kind == "own" and path:
+        raise ValueError("kind own is trained by the pipeline and takes no path")
+    if kind != "own" and not path:
+        raise ValueError(f"kind {kind} needs path, the folder of its weights")
+
+
+def load_video_codec(files: dict[str, FileRef], store: Store, *, where: str = "video codec") -> VideoCodec:
+    """The codec that a stage stored as `weights` and `config`.
+
+    Raises:
+        UsageError: a file is missing, damaged, or belongs to another configuration.
+    """
+    kind = stored_kind(files, store, where)
+    model: type[VideoCodec]
+    if kind == "own":
+        model = VideoVAE
+    else:
+        raise UsageError(f"{where} config: unknown kind {kind!r} of video codec; known: own, wan, ltx2")
+    return load_stored(model, files, store, where=where)
+
+
+def load_audio_codec(
+    files: dict[str, FileRef], store: Store, clip: ClipSpec, *, where: str = "audio codec"
+) -> AudioCodec:
+    """The codec that a stage stored as `weights` and `config`, for clips of this length and rate.
+
+    Raises:
+        UsageError: a file is missing, damaged, or belongs to another configuration, or the clip does not fit.
+    """
+    kind = stored_kind(files, store, where)
+    autoencoder: SoundAutoencoder
+    if kind == "own":
+        autoencoder = MelAutoencoder(load_stored(AudioVAE, files, store, where=where), clip)
+    else:
+        raise UsageError(f"{where} config: unknown kind {kind!r} of audio codec; known: own, ltx2, oobleck")
+    return AudioCodec(autoencoder, clip).eval()
+
+
+def stored_kind(files: dict[str, FileRef], store: Store, where: str) -> str:
+    """The kind that a stored codec's configuration names."""
+    try:
+        config = json.loads(store.get_bytes(files["config"]))
+    except ValueError as error:
+        raise UsageError(f"{where} config: not valid JSON: {error}") from None
+    return str(config.get("kind", "own")) if isinstance(config, dict) else "own"
