@@ -89,28 +89,28 @@ def test_terminated_run_saves_exits_with_143_and_resumes_at_that_step(store):
 def test_loss_that_is_not_finite_stops_naming_the_steps_and_keeps_the_checkpoint(store):
     line = Line()
     line.at[13] = "nan"
-    with pytest.raises(UsageError, match="steps 11 to 15"):
+    with pytest.raises(UsageError, match="step 13"):
         line.fit(store, "nan")
     context = Context(stage="line", store=store, seed=3, key="nan", workers=1)
-    tensors, note = Checkpoints(context).load()
-    assert note["step"] == 10
+    tensors, checkpoint = Checkpoints(context).load()
+    assert checkpoint.step == 10
     assert all(tensor.isfinite().all() for tensor in tensors.values())
 
 
 def test_checkpoint_when_its_tensors_were_altered_then_it_is_refused(store):
     context = Context(stage="line", store=store, seed=0, key="x", workers=1)
-    Checkpoints(context).save({"a": torch.ones(2)}, {"step": 1})
-    store.set_mark("line/x/checkpoint-0.safetensors", b"other")
+    Checkpoints(context).save(1, {"a": torch.ones(2)}, {})
+    store.set_mark("line/x/checkpoint-0-1-of-1.safetensors", b"other")
     with pytest.raises(UsageError, match="damaged"):
         Checkpoints(context).load()
 
 
 def test_checkpoint_when_a_save_is_cut_short_then_the_one_before_counts(store):
     context = Context(stage="line", store=store, seed=0, key="x", workers=1)
-    Checkpoints(context).save({"a": torch.ones(2)}, {"step": 1})
-    store.set_mark("line/x/checkpoint-1.safetensors", b"half of the next one")
-    tensors, note = Checkpoints(context).load()
-    assert note["step"] == 1
+    Checkpoints(context).save(1, {"a": torch.ones(2)}, {})
+    store.set_mark("line/x/checkpoint-1-1-of-1.safetensors", b"half of the next one")
+    tensors, checkpoint = Checkpoints(context).load()
+    assert checkpoint.step == 1
     assert torch.equal(tensors["a"], torch.ones(2))
 
 

@@ -1,13 +1,17 @@
 """Train the base model: the joint denoiser of picture and sound."""
 
 import json
+import sys
+from typing import Self
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from veo_core.data.latents import LatentClips, LatentLayout, load_latents
+from veo_core.data.latents import LatentBucket, LatentLayout, load_latents
+from veo_core.data.loader import LatentLoader
 from veo_core.diffusion.flow import Batch, NoiseConfig, draw_levels, flow_losses
+from veo_core.errors import UsageError
 from veo_core.models.files import parameter_count
 from veo_core.models.text import TextEncoder, Vocabulary
 from veo_core.models.transformer import JointTransformer
@@ -49,56 +53,106 @@ class BaseTraining(FitConfig):
 
 
 def run(*, latents: Manifest, config: BaseTraining, context: Context) -> Manifest:
-    layout, splits = load_latents(latents, context.store)
+    train, validation = (
+        _largest(buckets, context) for buckets in load_latents(latents, context.store).values()
+    )
     words = json.loads(context.store.get_bytes(latents.files["vocabulary"]))
     vocabulary = Vocabulary.parse(words, where="latents vocabulary")
     runtime = Runtime(config.runtime)
     torch.manual_seed(context.seed)
-    model = runtime.place(JointTransformer(config.model_config_for(layout, vocabulary)))
-    source = BatchSource(splits["train"], vocabulary, config, runtime)
+    model = runtime.place(JointTransformer(config.model_config_for(train.layout, vocabulary)))
+    with BatchSource(train, vocabulary, config, runtime) as source:
 
-    def losses(generator: torch.Generator) -> dict[str, Tensor]:
-        return flow_losses(model, source.draw(generator))
+        def losses(generator: torch.Generator) -> dict[str, Tensor]:
+            return flow_losses(model, source.draw(generator))
 
-    history = fit(model, losses, config=config, runtime=runtime, context=context)
-    held = BatchSource(splits["validation"], vocabulary, config, runtime)
+        history = fit(
+            model,
+            losses,
+            config=config,
+            runtime=runtime,
+            context=context,
+            batch_names=lambda: source.loader.clip_ids,
+            waited=lambda: source.loader.waited,
+        )
     generator = torch.Generator().manual_seed(context.seed)
-    with torch.no_grad(), runtime.autocast():
+    with (
+        BatchSource(validation, vocabulary, config, runtime) as held,
+        torch.no_grad(),
+        runtime.autocast(),
+    ):
         rows = [runtime.fetch(flow_losses(model, held.draw(generator))) for _ in range(8)]
     metrics = {f"validation_{name}": sum(row[name] for row in rows) / len(rows) for name in rows[0]}
     metrics["parameters"] = float(parameter_count(model))
     return training_manifest(model, history, metrics, config, context)
 
 
+def _largest(buckets: list[LatentBucket], context: Context) -> LatentBucket:
+    """The bucket to train on; how many clips the others hold is told."""
+    if not buckets:
+        raise UsageError(f"{context.stage}: the latents have a split without clips; package more clips")
+    first, *others = buckets
+    if others:
+        print(
+            f"{context.stage}: bucket {first.name} with {len(first)} clips is used, "
+            f"{sum(map(len, others))} clips of other buckets are not",
+            file=sys.stderr,
+        )
+    return first
+
+
 class BatchSource:
     """Draws training batches from latents; equal generators give equal batches."""
 
     def __init__(
-        self, clips: LatentClips, vocabulary: Vocabulary, config: BaseTraining, runtime: Runtime
+        self, clips: LatentBucket, vocabulary: Vocabulary, config: BaseTraining, runtime: Runtime
     ) -> None:
-        self.clips, self.config, self.runtime = clips, config, runtime
-        self.long = vocabulary.tokens(clips.captions, config.text_length)
-        self.short = vocabulary.tokens(clips.short_captions, config.text_length)
+        self.vocabulary, self.config, self.runtime = vocabulary, config, runtime
         self.empty = vocabulary.tokens([""], config.text_length)
+        self.loader = LatentLoader(
+            [clips],
+            config.batch,
+            draws=config.accumulate,
+            rank=runtime.rank,
+            world=runtime.world,
+            pin=runtime.accelerator == "cuda",
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.loader.close()
 
     def draw(self, generator: torch.Generator) -> Batch:
-        config, send = self.config, self.runtime.send
-        count = config.batch
-        index = torch.randint(len(self.long), (count,), generator=generator)
-        levels = draw_levels(config.noise, count, self.clips.base.shape[2], generator)
-        short = torch.rand(count, generator=generator) < config.short_captions
-        tokens = torch.where(short[:, None], self.short[index], self.long[index])
-        tokens = torch.where(levels.drop_text[:, None], self.empty, tokens)
-        video, audio = self.clips.base[index], self.clips.audio[index]
+        """This process's share of the next batch. What is random is drawn for the whole batch."""
+        config, shard = self.config, self.runtime.shard
+        drawn = self.loader.draw(generator)
+        random, clips, layout = drawn.generator, drawn.clips, drawn.bucket.layout
+        levels = draw_levels(config.noise, config.batch, layout.clip.latent_frames, random)
+        short = torch.rand(config.batch, generator=random) < config.short_captions
+        chosen = [
+            pair[use_short]
+            for *pair, use_short in zip(
+                clips.captions, clips.short_captions, short[drawn.share].tolist(), strict=True
+            )
+        ]
+        tokens = self.vocabulary.tokens(chosen, config.text_length)
+        tokens = torch.where(levels.drop_text[drawn.share, None], self.empty, tokens)
+        video, audio = (clips.tensors[name].float() for name in ("video", "audio"))
         return Batch(
-            video=send(video),
-            audio=send(audio),
-            video_noise=send(torch.randn(video.shape, generator=generator)),
-            audio_noise=send(torch.randn(audio.shape, generator=generator)),
-            sigma_video=send(levels.video),
-            sigma_audio=send(levels.audio),
-            tokens=send(tokens),
+            video=self._sent(video),
+            audio=self._sent(audio),
+            video_noise=shard(torch.randn(config.batch, *video.shape[1:], generator=random)),
+            audio_noise=shard(torch.randn(config.batch, *audio.shape[1:], generator=random)),
+            sigma_video=shard(levels.video),
+            sigma_audio=shard(levels.audio),
+            tokens=self._sent(tokens),
         )
+
+    def _sent(self, share: Tensor) -> Tensor:
+        """What this process has read, on the device; XLA's one process reads all and lays it out."""
+        return self.runtime.send(share) if self.runtime.world > 1 else self.runtime.shard(share)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,10 @@ a resumed run needs no state of generators or loaders: it repeats the very steps
 import contextlib
 import math
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from pydantic import Field
@@ -17,10 +18,17 @@ from torch import Tensor, nn
 
 from veo_core.errors import UsageError
 from veo_core.progress import track
-from veo_core.records.base import Record
+from veo_core.records.base import Record, canonical_json
 from veo_core.stage import Context
-from veo_core.train.checkpoint import Checkpoints
+from veo_core.train.checkpoint import Checkpoints, refuse_other_config
+from veo_core.train.events import Samples
+from veo_core.train.journal import Journal
+from veo_core.train.optimiser import OptimiserName, build_optimisers
+from veo_core.train.parallel import gather, parallelize, reshard, sync_gradients
 from veo_core.train.runtime import Runtime, RuntimeConfig
+from veo_core.train.state import TrainingState
+from veo_core.train.tally import Tally
+from veo_core.train.throughput import Meter
 
 Losses = Callable[[torch.Generator], dict[str, Tensor]]
 History = list[dict[str, float]]
@@ -30,24 +38,48 @@ class FitConfig(Record):
     """What every training stage can be told about its optimisation."""
 
     steps: int = Field(default=1000, ge=1, description="optimiser steps")
-    batch: int = Field(default=32, ge=1, description="clips in a step")
+    batch: int = Field(default=32, ge=1, description="clips drawn at once, over all processes")
+    accumulate: int = Field(default=1, ge=1, description="draws whose gradients are averaged to one step")
+    optimiser: OptimiserName = Field(
+        default="adamw", description="adamw, or muon for matrices inside blocks and adamw for the rest"
+    )
     learning_rate: float = Field(default=1e-3, gt=0, description="highest learning rate")
     warmup: int = Field(default=50, ge=0, description="steps of linear warm-up; then a cosine falls to zero")
     weight_decay: float = Field(default=0.01, ge=0, description="decay of matrices")
     clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
     ema: float = Field(default=0.995, ge=0, lt=1, description="decay of the average of weights; 0 for none")
     log_every: int = Field(default=20, ge=1, description="steps between rows of the history")
+    samples_every: int = Field(
+        default=0,
+        ge=0,
+        description="steps between samples for TensorBoard, where the stage has any; 0 for none",
+    )
     checkpoint_seconds: float = Field(default=30.0, ge=0, description="least time between checkpoints")
     runtime: RuntimeConfig = RuntimeConfig()
 
 
 def fit(
-    model: nn.Module, losses: Losses, *, config: FitConfig, runtime: Runtime, context: Context
+    model: nn.Module,
+    losses: Losses,
+    *,
+    config: FitConfig,
+    runtime: Runtime,
+    context: Context,
+    batch_names: Callable[[], Sequence[str]] | None = None,
+    waited: Callable[[], float] | None = None,
+    flops_per_clip: float | None = None,
+    samples: Callable[[], tuple[object, object, int]] | None = None,
 ) -> History:
-    """Train `model` and leave the average of its weights in it.
+    """Train `model`, which is on its device, and leave the average of its weights in it.
 
     Args:
-        losses: draws a batch with the generator given to it and returns scalars, `loss` among them.
+        losses: draws a batch with the generator given to it and returns scalars, `loss` among them. In a run
+            of several processes it draws the global batch, takes its share with `runtime.shard`, and returns
+            the mean over the share: the mean of these is the mean over the batch.
+        batch_names: the clips of the batch that was drawn last, for the error of a loss that is not finite.
+        waited: seconds spent waiting for batches so far.
+        flops_per_clip: floating-point operations to train on one clip, forward and backward.
+        samples: draws films with the model: `Samples` or a tuple of the same three.
 
     Returns:
         A row for every `log_every` steps: the step, means of the scalars since the last row, the
@@ -57,63 +89,92 @@ def fit(
         UsageError: the loss is not finite. The last checkpoint, from before, is kept.
         SystemExit: code 143 after SIGTERM, once the state is saved.
     """
-    weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    average = {name: p.detach().clone() for name, p in weights.items()}
-    optimiser = _optimiser(list(weights.values()), config, runtime)
-    checkpoints = Checkpoints(context)
-    sums: dict[str, Tensor] = {}
-    history: History = []
-    step = 0
-
+    parallelize(model, runtime)
+    optimisers = build_optimisers(
+        model,
+        config.optimiser,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        runtime=runtime,
+    )
+    state = TrainingState(model, optimisers)
+    checkpoints = Checkpoints(context, runtime)
+    step, history, tally, learned = 0, History(), Tally(runtime), None
     restored = checkpoints.load()
     if restored is not None:
-        tensors, note = restored
-        step, history = int(note["step"]), note["history"]
-        sums = _restore(tensors, weights, average, optimiser, step)
+        tensors, checkpoint = restored
+        step, note = checkpoint.step, checkpoint.note
+        refuse_other_config(note["config"], config, context)
+        state.restore(tensors)
+        history, tally, learned = note["history"], Tally(runtime, note["tally"]), note["learned"]
+    journal = Journal(context, runtime, learned)
+    meter = Meter(config.batch * config.accumulate, runtime, flops_per_clip, waited)
 
     def save() -> None:
-        tensors = _state(weights, average, optimiser, sums)
-        checkpoints.save(tensors, {"step": step, "history": history})
+        if not math.isfinite(runtime.fetch({"weights": state.finite()})["weights"]):
+            raise UsageError(f"training: weights are not finite at step {step}. The last checkpoint is kept")
+        journal.flush()
+        note = {
+            "config": config.model_dump(mode="json"),
+            "history": history,
+            "tally": tally.state(),
+            "learned": journal.learned,
+        }
+        checkpoints.save(step, state.tensors(), note, state.sharded)
 
     saved = time.monotonic()
+    timed = step
     generator = torch.Generator()
     model.train()
     with _termination() as terminated:
-        for _ in track(
-            range(step, config.steps), total=config.steps - step, label=context.stage, unit="steps"
-        ):
+        for _ in _progress(range(step, config.steps), context.stage, runtime):
             generator.manual_seed(context.seed * 1_000_003 + step)
+            scalars: dict[str, Tensor] = {}
+            names: list[str] = []
+            for draw in range(config.accumulate):
+                sync_gradients(model, draw == config.accumulate - 1)
+                with runtime.autocast():
+                    drawn = losses(generator)
+                (drawn["loss"] / config.accumulate).backward()  # type: ignore[no-untyped-call]
+                for name, value in drawn.items():
+                    scalars[name] = scalars.get(name, 0.0) + value.detach() / config.accumulate
+                names += batch_names() if batch_names else ()
             rate = learning_rate(step, config)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            with runtime.autocast():
-                scalars = losses(generator)
-            scalars["loss"].backward()  # type: ignore[no-untyped-call]
-            norm = nn.utils.clip_grad_norm_(weights.values(), config.clip)
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-            _follow(average, weights, min(config.ema, (1 + step) / (10 + step)))
-            for name, value in {**scalars, "gradient": norm}.items():
-                sums[name] = sums.get(name, 0.0) + value.detach()
+            norm = state.step(rate, config.clip)
+            state.follow(min(config.ema, (1 + step) / (10 + step)))
+            tally.add({**scalars, "gradient": norm}, names)
             runtime.step_done()
             step += 1
 
-            if step % config.log_every == 0 or step == config.steps or terminated.is_set():
-                means = _means(sums, step, config, runtime)
-                if step % config.log_every == 0 or step == config.steps:
-                    history.append({"step": step, **means, "learning_rate": rate})
-                    sums = {}
-                if terminated.is_set():
-                    save()
-                    raise SystemExit(143)
-                if time.monotonic() - saved >= config.checkpoint_seconds:
-                    save()
-                    saved = time.monotonic()
+            stop = runtime.any(terminated.is_set())
+            row_due = step % config.log_every == 0 or step == config.steps
+            if not row_due and not stop:
+                continue
+            means = tally.means()
+            if not all(map(math.isfinite, means.values())):
+                raise _diverged(step, tally, context, runtime)
+            if row_due:
+                history.append({"step": step, **means, "learning_rate": rate})
+                tally.clear()
+                journal.row(history[-1], meter.lap(step - timed))
+            if stop:
+                save()
+                raise SystemExit(143)
+            if samples and config.samples_every and step % config.samples_every == 0:
+                journal.samples(step, _draw(samples, model, state, runtime))
+            if runtime.any(time.monotonic() - saved >= config.checkpoint_seconds):
+                save()
+                saved = time.monotonic()
+            timed = step
+            meter.start()
     save()
-    with torch.no_grad():
-        for name, p in weights.items():
-            p.copy_(average[name])
+    state.settle()
+    gather(model)
     model.eval()
+    if speed := meter.whole():
+        journal.close(speed)
+        if runtime.first:
+            print(f"{context.stage}: {speed}", file=sys.stderr)
     return history
 
 
@@ -125,67 +186,40 @@ def learning_rate(step: int, config: FitConfig) -> float:
     return config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
-def _optimiser(weights: list[nn.Parameter], config: FitConfig, runtime: Runtime) -> torch.optim.AdamW:
-    groups = [
-        {"params": [p for p in weights if p.dim() > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in weights if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-    fused = runtime.accelerator in ("cpu", "cuda")
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=fused)
+def _progress(steps: range, stage: str, runtime: Runtime) -> Iterable[int]:
+    return track(steps, total=len(steps), label=stage, unit="steps") if runtime.first else steps
 
 
-@torch.no_grad()
-def _follow(average: dict[str, Tensor], weights: dict[str, nn.Parameter], decay: float) -> None:
-    torch._foreach_lerp_(list(average.values()), list(weights.values()), 1.0 - decay)
+def _draw(
+    samples: Callable[[], tuple[object, object, int]],
+    model: nn.Module,
+    state: TrainingState,
+    runtime: Runtime,
+) -> Samples:
+    """Samples of the average of the weights, after which training goes on as if nothing had been drawn."""
+    model.eval()
+    with torch.no_grad(), state.averaged(), runtime.autocast():
+        drawn = Samples(*samples())  # type: ignore[arg-type]
+        reshard(model)
+    model.train()
+    return drawn
 
 
-def _means(sums: dict[str, Tensor], step: int, config: FitConfig, runtime: Runtime) -> dict[str, float]:
-    count = (step - 1) % config.log_every + 1
-    means = {name: value / count for name, value in runtime.fetch(sums).items()}
-    if not all(math.isfinite(value) for value in means.values()):
-        raise UsageError(
-            f"training: the loss is not finite in steps {step - count + 1} to {step}; lower learning_rate or "
-            f"look at these batches. The last checkpoint is kept"
-        )
-    return means
-
-
-def _state(
-    weights: dict[str, nn.Parameter],
-    average: dict[str, Tensor],
-    optimiser: torch.optim.AdamW,
-    sums: dict[str, Tensor],
-) -> dict[str, Tensor]:
-    state: dict[str, Tensor] = {f"sums/{name}": value for name, value in sums.items()}
-    for name, p in weights.items():
-        moments = optimiser.state[p]
-        state[f"weights/{name}"] = p
-        state[f"average/{name}"] = average[name]
-        state[f"first/{name}"] = moments["exp_avg"]
-        state[f"second/{name}"] = moments["exp_avg_sq"]
-    return state
-
-
-@torch.no_grad()
-def _restore(
-    state: dict[str, Tensor],
-    weights: dict[str, nn.Parameter],
-    average: dict[str, Tensor],
-    optimiser: torch.optim.AdamW,
-    step: int,
-) -> dict[str, Tensor]:
-    """Put a checkpoint back in place; returns the running sums of the scalars."""
-    for name, p in weights.items():
-        p.copy_(state[f"weights/{name}"])
-        average[name].copy_(state[f"average/{name}"])
-        optimiser.state[p] = {
-            "step": torch.tensor(float(step)),
-            "exp_avg": state[f"first/{name}"].to(p.device).view_as(p),
-            "exp_avg_sq": state[f"second/{name}"].to(p.device).view_as(p),
-        }
-    device = next(iter(weights.values())).device
-    sums = {name: value for name, value in state.items() if name.startswith("sums/")}
-    return {name.removeprefix("sums/"): value.to(device) for name, value in sums.items()}
+def _diverged(step: int, tally: Tally, context: Context, runtime: Runtime) -> UsageError:
+    """The error of a loss that is not finite, naming the step and its batch, which a mark holds whole."""
+    ago, batch = tally.first_bad()
+    bad = step - ago + 1
+    named = ""
+    if batch:
+        mark = f"{context.stage}/{context.key}/diverged.json"
+        if runtime.first:
+            context.store.set_mark(mark, canonical_json({"step": bad, "batch": list(batch)}))
+        more = f" and {len(batch) - 4} more, listed in marks/{mark}" if len(batch) > 4 else ""
+        named = f" on the batch {', '.join(batch[:4])}{more}"
+    return UsageError(
+        f"training: the loss is not finite in step {bad}{named}; lower learning_rate or look at these clips. "
+        f"The last checkpoint is kept"
+    )
 
 
 @contextlib.contextmanager

@@ -1,11 +1,21 @@
-"""The one module that knows accelerators: which device, which number format, when to compile and wait."""
+"""The one module that knows accelerators and processes: device, number format, sharing of work, waiting.
 
+Accelerators are `cpu`, `cuda`, `xla` (torch-xla, for TPUs; runs on a CPU for tests) and `tpu` (TorchTPU, the
+successor of torch-xla). Torch-xla is driven as one program over all devices (SPMD); the others as one process
+a device, started by torchrun. `tpu` is wired to TorchTPU's documented interface and was not run on a TPU.
+"""
+
+import atexit
 import contextlib
+import functools
 import importlib.util
+import os
+import resource
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 import torch
+import torch.distributed as dist
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -15,6 +25,21 @@ from veo_core.records.base import Record
 Accelerator = Literal["auto", "cpu", "cuda", "xla", "tpu"]
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
+# Gloo carries what stays on the CPU, such as whether a process was asked to end.
+_BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl", "tpu": "cpu:gloo,tpu:tpu_dist"}
+
+# Dense bfloat16 FLOP/s of a device, from its maker's data sheet, by a part of the device's name.
+_PEAK_FLOPS = {
+    "B200": 2.25e15,
+    "H200": 989e12,
+    "H100 PCIe": 756e12,
+    "H100 NVL": 835e12,
+    "H100": 989e12,
+    "A100": 312e12,
+    "L40S": 362e12,
+    "L4": 121e12,
+}
+
 
 class RuntimeConfig(Record):
     """Where and how a model runs."""
@@ -22,10 +47,22 @@ class RuntimeConfig(Record):
     accelerator: Accelerator = Field(default="auto", description="auto picks cuda, then tpu, xla, cpu")
     bfloat16: bool = Field(default=True, description="products in bfloat16; weights stay in float32")
     compile: bool = Field(default=False, description="torch.compile; pays off in long runs on accelerators")
+    compile_region: Literal["blocks", "model"] = Field(
+        default="blocks", description="compile each block, which all share one graph, or the model as a whole"
+    )
+    recompute: int = Field(
+        default=0,
+        ge=0,
+        description="every n-th block computes its activations again in the backward pass; 0 for none",
+    )
 
 
 class Runtime:
-    """An accelerator in use.
+    """An accelerator in use, and this process's place among those that train together.
+
+    Attributes:
+        rank, world: this process and how many there are, as torchrun started them.
+        devices: accelerators over all processes.
 
     Raises:
         UsageError: the named accelerator is not there.
@@ -37,14 +74,34 @@ class Runtime:
         self.accelerator = name
         if name == "cuda" and not torch.cuda.is_available():
             raise UsageError("runtime.accelerator: no CUDA device is there; use auto or cpu")
+        self.rank, self.world = 0, 1
         if name == "xla":
             self.device = _xla_device()
-        elif name == "tpu":
-            self.device = _tpu_device()
-        else:
-            self.device = torch.device(name)
+            self.devices = _xla_devices()
+            return
+        if name == "tpu" and importlib.util.find_spec("torch_tpu") is None:
+            raise UsageError("runtime.accelerator: torch_tpu is not installed; use xla, auto or cpu")
+        self.device = torch.device(name)
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            self._join(_BACKENDS[name])
+        self.devices = self.world
         if name == "cpu":
             torch.set_flush_denormal(True)  # denormal products are a hundred times slower
+
+    def _join(self, backend: str) -> None:
+        """Meet the other processes of torchrun."""
+        if self.accelerator == "cuda":
+            self.device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            torch.cuda.set_device(self.device)
+        if not dist.is_initialized():
+            dist.init_process_group(backend)
+            atexit.register(_leave)
+        self.rank, self.world = dist.get_rank(), dist.get_world_size()
+
+    @property
+    def first(self) -> bool:
+        """Whether this process is the one that writes and tells."""
+        return is_first()
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """The context of forward passes."""
@@ -61,15 +118,23 @@ class Runtime:
                     module.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         return model
 
-    def compile(self, model: ModuleT) -> ModuleT:
-        """Compile a model in place where the configuration asks for it; XLA always traces."""
-        if self.config.compile and self.accelerator != "xla":
-            model.compile(fullgraph=True, dynamic=False)
-        return model
-
     def send(self, tensor: Tensor) -> Tensor:
         """A CPU tensor on the device."""
-        return tensor.to(self.device)
+        return tensor.to(self.device, non_blocking=True)
+
+    def shard(self, tensor: Tensor) -> Tensor:
+        """This process's share of a global batch [b, ...] on the CPU, sent to the device: [b / world, ...].
+
+        Under XLA the one process keeps the whole batch, laid over its devices.
+
+        Raises:
+            UsageError: the batch cannot be shared equally.
+        """
+        if len(tensor) % self.devices:
+            raise UsageError(f"batch: {len(tensor)} clips cannot be shared equally by {self.devices} devices")
+        if self.accelerator == "xla":
+            return _laid_out(self.send(tensor), self.devices)
+        return self.send(tensor.chunk(self.world)[self.rank])
 
     def step_done(self) -> None:
         """Mark the end of a training step; XLA compiles and runs what it traced since the last one."""
@@ -79,8 +144,53 @@ class Runtime:
             torch_xla.sync()
 
     def fetch(self, scalars: Mapping[str, Tensor]) -> dict[str, float]:
-        """Scalars of the device as numbers; waits for the device."""
+        """Scalars of the device as numbers, the mean of all processes; waits for the device."""
+        if self.world > 1:
+            stacked = torch.stack([value.detach().float() for value in scalars.values()])
+            dist.all_reduce(stacked)
+            return dict(zip(scalars, (stacked / self.world).tolist(), strict=True))
         return {name: float(value) for name, value in scalars.items()}
+
+    def any(self, flag: bool) -> bool:
+        """Whether `flag` holds in any process; all must ask. Does not wait for the device."""
+        if self.world == 1:
+            return flag
+        answer = torch.tensor(int(flag))
+        dist.all_reduce(answer, dist.ReduceOp.MAX)
+        return bool(answer)
+
+    def wait(self) -> None:
+        """Return once all processes are here."""
+        wait_for_all()
+
+    def peak_flops(self) -> float | None:
+        """Dense bfloat16 FLOP/s of one device; None where it is not known."""
+        if self.accelerator != "cuda":
+            return None
+        name = torch.cuda.get_device_name(self.device)
+        return next((flops for part, flops in _PEAK_FLOPS.items() if part in name), None)
+
+    def peak_memory(self) -> int:
+        """Most bytes held so far: of the CUDA device, else of the process."""
+        if self.accelerator == "cuda":
+            return torch.cuda.max_memory_allocated(self.device)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def is_first() -> bool:
+    """Whether this process is the first, or the only one."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def wait_for_all() -> None:
+    """Return once all processes are here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def _leave() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _detect() -> Accelerator:
@@ -96,12 +206,30 @@ def _xla_device() -> torch.device:
     if importlib.util.find_spec("torch_xla") is None:
         raise UsageError("runtime.accelerator: torch_xla is not installed; use the train-tpu image")
     import torch_xla
+    import torch_xla.runtime  # type: ignore[import-not-found]
 
+    torch_xla.runtime.use_spmd()
     device: torch.device = torch_xla.device()
     return device
 
 
-def _tpu_device() -> torch.device:
-    if importlib.util.find_spec("torch_tpu") is None:
-        raise UsageError("runtime.accelerator: torch_tpu is not installed; use xla, auto or cpu")
-    return torch.device("tpu")
+def _xla_devices() -> int:
+    import torch_xla.runtime
+
+    return int(torch_xla.runtime.global_runtime_device_count())
+
+
+@functools.cache
+def _xla_mesh(devices: int) -> Any:
+    import torch_xla.distributed.spmd as spmd  # type: ignore[import-not-found]
+
+    return spmd.Mesh(list(range(devices)), (devices,), ("data",))
+
+
+def _laid_out(tensor: Tensor, devices: int, dim: int = 0) -> Tensor:
+    """`tensor` with one dimension laid over the devices; XLA's partitioner adds the communication."""
+    import torch_xla.distributed.spmd as spmd
+
+    spec = tuple("data" if axis == dim else None for axis in range(tensor.dim()))
+    spmd.mark_sharding(tensor, _xla_mesh(devices), spec)
+    return tensor
