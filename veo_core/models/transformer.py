@@ -1,13 +1,14 @@
 """The joint denoising transformer of picture and sound.
 
 Both modalities attend to each other in one sequence; each has its own projections, feed-forward and
-modulation, as in MMDiT (Esser et al., 2403.03206). Text enters as tokens by cross-attention. Modulation
-is adaLN-Zero (Peebles and Xie, 2212.09748): every branch and the output start at zero.
+modulation, as in MMDiT (Esser et al., 2403.03206). Text enters as tokens by cross-attention, and its mean
+joins the noise level in the modulation, as the pooled text does there. Modulation is adaLN-Zero (Peebles
+and Xie, 2212.09748): every branch and the output start at zero.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -53,6 +54,12 @@ class JointTransformer(nn.Module):
         depth: int = Field(default=6, description="transformer blocks")
         heads: int = Field(default=4, description="attention heads")
         expand: int = Field(default=4, description="width of the feed-forward in token widths")
+        pooled_text: bool = Field(default=True, description="modulation sees the mean of the text, too")
+        clock: Literal["seconds", "none"] = Field(
+            default="seconds",
+            description="none: picture and sound count their own latents, so that they share no clock",
+        )
+        coordinates: bool = Field(default=True, description="tokens are told their absolute position")
 
         @model_validator(mode="after")
         def _check(self) -> Self:
@@ -92,8 +99,8 @@ class JointTransformer(nn.Module):
         self.config = config
         width, clip = config.width, config.clip
         positions = [
-            video_positions(clip.latent_seconds(), *config.grid),
-            audio_positions(clip.audio_latent_seconds()),
+            video_positions(self._times(clip.latent_seconds()), *config.grid),
+            audio_positions(self._times(clip.audio_latent_seconds())),
         ]
         cosine, sine = rotation(torch.cat(positions), width // config.heads)
         self.register_buffer("cosine", cosine, persistent=False)
@@ -102,14 +109,22 @@ class JointTransformer(nn.Module):
         self.lengths = [len(part) for part in positions]
         channels = [config.video_channels * config.patch**2, config.audio_channels]
         self.project_in = nn.ModuleList(nn.Linear(count, width) for count in channels)
-        self.coordinates = nn.ModuleList(CoordinateEmbedding(width) for _ in channels)
+        if config.coordinates:
+            self.coordinates = nn.ModuleList(CoordinateEmbedding(width) for _ in channels)
         self.levels = nn.ModuleList(LevelEmbedding(width) for _ in channels)
         self.text = TextEncoder(config.text, width)
+        self.pool = PooledText(width) if config.pooled_text else None
         self.blocks = nn.ModuleList(JointBlock(config) for _ in range(config.depth))
         self.modulate_out = nn.ModuleList(nn.Linear(width, 2 * width) for _ in channels)
         self.project_out = nn.ModuleList(nn.Linear(width, count) for count in channels)
         for layer in (*self.modulate_out, *self.project_out):
             zero_(layer)
+
+    def _times(self, seconds: list[float]) -> list[float]:
+        """When the latents of one modality are, as the configured clock tells it."""
+        if self.config.clock == "seconds":
+            return seconds
+        return [float(index) for index in range(len(seconds))]
 
     def forward(self, video: Modality, audio: Modality, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Velocities shaped as `video.latents` and `audio.latents`.
@@ -121,15 +136,16 @@ class JointTransformer(nn.Module):
         """
         patches = patchify(video.latents, 1, self.config.patch)
         inputs = [patches.flatten(2).transpose(1, 2), audio.latents.transpose(1, 2)]
-        places = torch.split(self.places, self.lengths)
-        streams = [
-            project(x) + coordinates(place)
-            for project, x, coordinates, place in zip(
-                self.project_in, inputs, self.coordinates, places, strict=True
-            )
-        ]
-        levels = [level(m.sigma) for level, m in zip(self.levels, (video, audio), strict=True)]
+        streams = [project(x) for project, x in zip(self.project_in, inputs, strict=True)]
+        if self.config.coordinates:
+            places = torch.split(self.places, self.lengths)
+            streams = [x + embed(at) for x, embed, at in zip(streams, self.coordinates, places, strict=True)]
         context, mask = self.text(tokens)
+        levels = [level(m.sigma) for level, m in zip(self.levels, (video, audio), strict=True)]
+        if self.pool is not None:
+            pooled = self.pool(context, mask)[:, None]
+            levels = [level + pooled for level in levels]
+        levels = [F.silu(level) for level in levels]
         for block in self.blocks:
             streams = block(streams, levels, (self.cosine, self.sine), context, mask)
         outputs = []
@@ -156,7 +172,24 @@ class LevelEmbedding(nn.Module):
     def forward(self, sigma: Tensor) -> Tensor:
         angles = sigma[..., None] * self.frequencies
         hidden = self.first(torch.cat([angles.cos(), angles.sin()], dim=-1))
-        return F.silu(self.second(F.silu(hidden)))
+        embedded: Tensor = self.second(F.silu(hidden))
+        return embedded
+
+
+class PooledText(nn.Module):
+    """Text features [b, m, width] to one conditioning vector [b, width]; zero at the start of training."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(width, width), nn.Linear(width, width)
+        zero_(self.second)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """The mask [b, 1, 1, m] is True at the features that count."""
+        counted = mask[:, 0, 0, :, None].to(features.dtype)
+        mean = (features * counted).sum(1) / counted.sum(1).clamp(min=1.0)
+        vector: Tensor = self.second(F.silu(self.first(mean)))
+        return vector
 
 
 class JointBlock(nn.Module):

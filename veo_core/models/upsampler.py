@@ -40,7 +40,7 @@ class Upsampler(nn.Module):
             latents: a point on the path from data (`place` 0) to its start (1). place: [b].
             condition: enlarged base latents with noise of level `blur` [b].
         """
-        level = self.levels[0](place) + self.levels[1](blur)
+        level = F.silu(self.levels[0](place) + self.levels[1](blur))
         x = self.project_in(torch.cat([latents, condition], dim=1))
         for block in self.blocks:
             x = block(x, level)
