@@ -12,6 +12,8 @@ from packing import Packed
 from synthetic_run import SyntheticRun
 
 from veo_core.cli.main import main
+from veo_core.data import decoded, latents
+from veo_core.data.latents import LatentClip, LatentShard
 from veo_core.lineage.evidence import gather
 from veo_core.lineage.forget import Forgetting, Request
 from veo_core.records.base import sha256_bytes
@@ -23,7 +25,6 @@ from veo_core.runner.cache import CachedArtifact, CacheStore, Entry, KeyParts
 from veo_core.runner.runs import load_run
 from veo_core.storage import Store
 
-ENCODED = {"latents": ".safetensors", "captions": ".json", "frames": ".safetensors", "layout": ".json"}
 REQUEST = Request(when="2026-11-25T00:00:00Z", why="asked by mail", by="Bob")
 
 
@@ -46,10 +47,31 @@ class Place:
         run = SyntheticRun(folder, self.store)
         run.task("package", self.dataset)
         used = {"dataset": [ArtifactRecord(uri="dataset", sha256=self.dataset.digest)]}
-        files = {
-            name: self.store.put_bytes(f"encoded {name}".encode(), suffix) for name, suffix in ENCODED.items()
-        }
-        self.latents = Manifest(stage="encode_latents", config_digest="c", files=files)
+        clips = [
+            LatentClip(
+                clip_id=clip.clip_id,
+                split=clip.split,
+                bucket=clip.bucket,
+                row=row,
+                caption=clip.annotation.caption,
+                short_caption="",
+            )
+            for row, clip in enumerate(self.run.packed.clips.values())
+        ]
+        self.shard = self.store.put_bytes(b"encoded", latents.SUFFIX)
+        self.unfinished = self.store.put_bytes(b"encoded by a run that was killed", latents.SUFFIX)
+        self.decoded = self.store.put_bytes(b"pictures", decoded.SUFFIX)
+        shard = LatentShard(part="base", split="train", bucket="b", clips=len(clips), file=self.shard)
+        self.latents = Manifest(
+            stage="encode_latents",
+            config_digest="c",
+            tables={
+                "latents": self.store.put_table([shard], LatentShard),
+                "captions": self.store.put_table(clips, LatentClip),
+            },
+            files={"layout": self.store.put_bytes(b"layout", ".json")},
+            shards=[self.shard],
+        )
         run.task("encode-latents", self.latents, inputs=used)
         run.task("register", None, output_parameters={"model": "veo-test@3"})
         run.write()
@@ -186,9 +208,12 @@ def test_run_record_notes_the_change_and_names_the_new_digests(place):
 
 def test_latents_of_a_dataset_with_the_source_are_removed(place):
     place.forget(place.target.source.source_id)
-    assert list(place.manifest("run-2", "encode-latents").files) == ["layout"]
-    for name in ("latents", "captions", "frames"):
-        assert not (Path(place.store.root) / place.latents.files[name].path).exists()
+    manifest = place.manifest("run-2", "encode-latents")
+    assert list(manifest.files) == ["layout"]
+    assert not manifest.tables
+    assert not manifest.shards
+    objects = (place.shard, place.unfinished, place.decoded, *place.latents.tables.values())
+    assert not any(place.store.has(ref) for ref in objects)
 
 
 def test_results_that_would_bring_the_source_back_leave_the_cache(place):
@@ -327,7 +352,7 @@ def test_attempt_that_was_killed_anywhere_is_finished_by_the_next_one(tmp_path):
             assert len(evidence.run.changes) >= 1, steps
             for ref in place.manifest(run, "package").tables.values():
                 place.store.get_bytes(ref)
-        assert list(place.manifest("run-2", "encode-latents").files) == ["layout"], steps
+        assert not place.manifest("run-2", "encode-latents").shards, steps
         clips = place.store.get_table(place.manifest("run-1", "package").tables["clips"], Clip)
         assert len(clips) == len(place.run.kept) - 1
         return killed

@@ -10,11 +10,13 @@ import pytest
 
 from veo_core.media.encode import encode
 from veo_core.records.clip import Annotation, Clip, MediaFacts, Signals, Source
+from veo_core.records.dataset import Shard
 from veo_core.records.manifest import Manifest
 from veo_core.stage import Context
 from veo_core.storage import Store
 
 SPEC = {"frames": 9, "height": 32, "width": 32}
+BUCKET = "32x32x9"
 FIT = {"steps": 4, "batch": 4, "log_every": 2, "warmup": 1}
 
 
@@ -59,6 +61,7 @@ def clip_of(store: Store, index: int, split: str) -> tuple[Clip, bytes]:
             caption=caption, short_caption=caption, sound="", judge="test", judge_version="1"
         ),
         split=split,
+        bucket=BUCKET,
     )
     return clip, buffer.getvalue()
 
@@ -73,6 +76,7 @@ def shard(clips: list[tuple[Clip, bytes]]) -> bytes:
                 "caption": note.caption,
                 "short_caption": note.short_caption,
                 "split": clip.split,
+                "facts": clip.facts.model_dump(mode="json"),
             }
             for kind, data in (("mp4", media), ("json", json.dumps(facts).encode())):
                 member = tarfile.TarInfo(f"{clip.clip_id}.{kind}")
@@ -91,12 +95,22 @@ def dataset(store: Store) -> Manifest:
     train = [clip_of(store, index, "train") for index in range(6)]
     held = [clip_of(store, index, "validation") for index in range(6, 8)]
     rows = sorted((clip for clip, _ in train + held), key=lambda clip: clip.clip_id)
+    packed = [("train", train[:3]), ("train", train[3:]), ("validation", held)]
+    shards = [
+        Shard(
+            name=f"{split}-{BUCKET}-{number:06d}.tar",
+            split=split,
+            bucket=BUCKET,
+            clips=len(clips),
+            file=store.put_bytes(shard(clips), ".tar"),
+        )
+        for number, (split, clips) in enumerate(packed)
+    ]
     return Manifest(
         stage="package",
         config_digest="",
         rows=len(rows),
-        tables={"clips": store.put_table(rows, Clip)},
-        shards=[store.put_bytes(shard(train[:3]), ".tar"), store.put_bytes(shard(train[3:]), ".tar")],
+        tables={"clips": store.put_table(rows, Clip), "shards": store.put_table(shards, Shard)},
     )
 
 

@@ -1,12 +1,13 @@
-"""Training clips as arrays, read from the packaged dataset."""
+"""Training clips, read from the packaged dataset's shards and decoded."""
 
-import io
 import json
 import tarfile
 import tempfile
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,22 +15,23 @@ import numpy.typing as npt
 from veo_core.data.spec import ClipSpec
 from veo_core.errors import UsageError
 from veo_core.media.decode import decode, frames_at
-from veo_core.progress import track
-from veo_core.records.clip import Clip
+from veo_core.records.clip import Split
 from veo_core.records.dataset import Shard
-from veo_core.records.files import FileRef
 from veo_core.records.manifest import Manifest
 from veo_core.storage import Store
+
+SPLITS: tuple[Split, ...] = ("train", "validation")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One packaged clip: its MP4 bytes with what belongs to it."""
+    """One packaged clip: its MP4 bytes with what belongs to it. Size in pixels."""
 
     clip_id: str
     caption: str
     short_caption: str
-    split: str
+    width: int
+    height: int
     media: bytes
 
 
@@ -37,87 +39,82 @@ class Sample:
 class ClipArrays:
     """Decoded clips, in the order of their samples.
 
-    video: uint8 [n, 3, t, h, w]. audio: float32 [n, samples] in [-1, 1].
+    video: uint8 [n, 3, t, h, w]. audio: int16 [n, samples].
     """
 
     video: npt.NDArray[np.uint8]
-    audio: npt.NDArray[np.float32]
+    audio: npt.NDArray[np.int16]
 
 
-def read_samples(dataset: Manifest, store: Store) -> dict[str, list[Sample]]:
-    """The packaged clips of the bucket with the most training clips, by split, each sorted by clip id.
-
-    Clips come from the shards; those that the table lists and no shard holds come from their own files.
-    How many clips of other buckets are left out is printed.
+def dataset_shards(dataset: Manifest, store: Store) -> dict[str, dict[Split, list[Shard]]]:
+    """The shards of a packaged dataset by bucket and split; the bucket with most training clips first.
 
     Raises:
-        UsageError: the dataset has no clip to train on.
+        UsageError: it is no packaged dataset, or its first bucket has no clip in one of the splits.
     """
-    wanted, left_out = _largest_bucket(dataset, store)
-    found: dict[str, Sample] = {}
-    for shard in _shards(dataset, store, wanted):
-        for sample in _read_shard(store.get_bytes(shard)):
-            found[sample.clip_id] = sample
-    splits: dict[str, list[Sample]] = {"train": [], "validation": []}
-    for clip in store.stream_table(dataset.tables["clips"], Clip):
-        if clip.bucket == wanted and clip.split and clip.annotation:
-            sample = found.get(clip.clip_id) or _from_its_own_file(clip, store)
-            splits[clip.split].append(sample)
-    for name, samples in splits.items():
-        if not samples:
-            raise UsageError(f"dataset: its {name} split is empty; package more clips")
-    if left_out:
-        used = sum(map(len, splits.values()))
-        print(
-            f"dataset: bucket {wanted} with {used} clips is used, {left_out} clips of other buckets are not"
-        )
-    return splits
-
-
-def _largest_bucket(dataset: Manifest, store: Store) -> tuple[str, int]:
-    """The bucket with the most training clips, and how many clips the others hold."""
-    train: Counter[str] = Counter()
-    every: Counter[str] = Counter()
-    for clip in store.stream_table(dataset.tables["clips"], Clip):
-        every[clip.bucket] += 1
-        train[clip.bucket] += clip.split == "train"
-    if not every:
-        raise UsageError("dataset: it holds no clip; package more clips")
-    bucket = min(every, key=lambda name: (-train[name], name))
-    return bucket, every.total() - every[bucket]
-
-
-def _shards(dataset: Manifest, store: Store, bucket: str) -> list[FileRef]:
     if "shards" not in dataset.tables:
-        return dataset.shards
-    shards = store.stream_table(dataset.tables["shards"], Shard)
-    return [shard.file for shard in shards if shard.bucket == bucket]
+        raise UsageError(f"dataset: the manifest of stage {dataset.stage!r} is no packaged dataset")
+    shards = list(store.stream_table(dataset.tables["shards"], Shard))
+    train: Counter[str] = Counter()
+    for shard in shards:
+        train[shard.bucket] += shard.clips if shard.split == "train" else 0
+    if not train:
+        raise UsageError("dataset: it holds no clip; package more clips")
+    buckets = sorted(train, key=lambda name: (-train[name], name))
+    by_bucket: dict[str, dict[Split, list[Shard]]] = {
+        name: {split: [] for split in SPLITS} for name in buckets
+    }
+    for shard in sorted(shards, key=lambda shard: shard.name):
+        by_bucket[shard.bucket][shard.split].append(shard)
+    for split, found in by_bucket[buckets[0]].items():
+        if not found:
+            raise UsageError(f"dataset: its {split} split is empty; package more clips")
+    return by_bucket
 
 
-def _from_its_own_file(clip: Clip, store: Store) -> Sample:
-    assert clip.annotation is not None
-    note = clip.annotation
-    return Sample(clip.clip_id, note.caption, note.short_caption, clip.split, store.get_bytes(clip.media))
+def read_shard(shard: Shard, store: Store, *, media: bool = True) -> Iterator[Sample]:
+    """The clips of a shard in its order, one at a time in memory; without `media` only what is said of them.
+
+    Raises:
+        UsageError: the shard is missing or damaged.
+    """
+    with tempfile.TemporaryDirectory(prefix="veo-tar-") as folder:
+        path = store.local_path(shard.file, Path(folder))
+        try:
+            with tarfile.open(path) as archive:
+                yield from _samples(archive, {"json", "mp4"} if media else {"json"})
+        except (tarfile.TarError, KeyError, ValueError) as error:
+            raise UsageError(
+                f"store {store.root}: shard {shard.name} ({shard.file.path}) is damaged ({error}); delete it "
+                f"and run package again"
+            ) from None
 
 
-def _read_shard(data: bytes) -> list[Sample]:
-    members: dict[str, dict[str, bytes]] = {}
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        for member in archive:
-            stream = archive.extractfile(member)
-            if stream is not None:
-                key, _, kind = member.name.rpartition(".")
-                members.setdefault(key, {})[kind] = stream.read()
-    samples = []
-    for parts in members.values():
-        facts = json.loads(parts["json"])
-        texts = {name: facts[name] for name in ("clip_id", "caption", "short_caption", "split")}
-        samples.append(Sample(**texts, media=parts["mp4"]))
-    return samples
+def _samples(archive: tarfile.TarFile, kinds: set[str]) -> Iterator[Sample]:
+    """The members of a clip follow each other, named by its id."""
+    current, parts = "", dict[str, bytes]()
+    for member in archive:
+        key, _, kind = member.name.rpartition(".")
+        if key != current and parts:
+            yield _sample(parts)
+            parts = {}
+        current = key
+        stream = archive.extractfile(member) if kind in kinds else None
+        if stream is not None:
+            parts[kind] = stream.read()
+    if parts:
+        yield _sample(parts)
 
 
-def decode_samples(samples: list[Sample], spec: ClipSpec) -> ClipArrays:
-    """Decode clips to the size, rate and length of `spec`.
+def _sample(parts: dict[str, bytes]) -> Sample:
+    note: dict[str, Any] = json.loads(parts["json"])
+    texts = {name: note[name] for name in ("clip_id", "caption", "short_caption")}
+    size = {name: note["facts"][name] for name in ("width", "height")}
+    return Sample(**texts, **size, media=parts.get("mp4", b""))
+
+
+def decode_samples(samples: Sequence[Sample], spec: ClipSpec) -> ClipArrays:
+    """Decode clips to the size, rate and length of `spec`: shrunk, and cut at the middle to its aspect.
 
     In one thread: such short clips are mostly Python's work, and threads only wait for its lock.
 
@@ -125,20 +122,40 @@ def decode_samples(samples: list[Sample], spec: ClipSpec) -> ClipArrays:
         ItemError: a file cannot be decoded.
     """
     video = np.empty((len(samples), 3, spec.frames, spec.height, spec.width), np.uint8)
-    audio = np.zeros((len(samples), spec.samples), np.float32)
-
-    size = (spec.height, spec.width)
+    audio = np.zeros((len(samples), spec.samples), np.int16)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
-        for index, sample in enumerate(track(samples, total=len(samples), label="decode", unit="clips")):
+        for index, sample in enumerate(samples):
             path.write_bytes(sample.media)
-            decoded = decode(path, size=size, audio_rate=spec.audio_rate, mono=True)
-            shown = decoded.frames[frames_at(decoded, spec.fps, spec.frames)]
+            height, width = filling(sample.height, sample.width, spec)
+            decoded = decode(path, size=(height, width), audio_rate=spec.audio_rate, mono=True)
+            top, left = (height - spec.height) // 2, (width - spec.width) // 2
+            shown = decoded.frames[
+                frames_at(decoded, spec.fps, spec.frames), top : top + spec.height, left : left + spec.width
+            ]
             video[index] = shown.transpose(3, 0, 1, 2)
             if decoded.audio is not None:
                 sound = decoded.audio[0, : spec.samples]
-                audio[index, : len(sound)] = sound
+                audio[index, : len(sound)] = np.rint(32767.0 * np.clip(sound, -1.0, 1.0))
     return ClipArrays(video, audio)
+
+
+def filling(height: int, width: int, spec: ClipSpec) -> tuple[int, int]:
+    """The size at which a picture just covers the pictures of `spec`: (height, width) in pixels."""
+    scale = max(spec.height / height, spec.width / width)
+    return max(spec.height, round(height * scale)), max(spec.width, round(width * scale))
+
+
+def in_batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
+    """Samples in lists of `size`; the last one may be shorter."""
+    batch: list[Sample] = []
+    for sample in samples:
+        batch.append(sample)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def shrink(video: npt.NDArray[np.uint8], factor: int) -> npt.NDArray[np.uint8]:

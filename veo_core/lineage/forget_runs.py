@@ -17,7 +17,7 @@ from veo_core.records.run import Change, RunRecord, TaskRecord
 from veo_core.storage import Store
 
 _MAIN_TABLES = ("clips", "sources", "generated", "scores")
-_LATENTS = ("latents", "captions", "frames")
+_LATENTS = ("latents", "captions")
 _REPORT = "report.html"
 _REDACTED = "[line removed: its source was forgotten]"
 
@@ -58,10 +58,10 @@ def plan_rewrite(
             continue
         new = _without(old, replaced, gone, store)
         inputs = {artifact.sha256 for group in stage.task.inputs.values() for artifact in group}
-        if inputs & plan.datasets and "latents" in new.files:
+        if inputs & plan.datasets and "latents" in new.tables:
             # Latents can be decoded to pictures, so they go; the next run encodes the dataset again.
-            left = {name: ref for name, ref in new.files.items() if name not in _LATENTS}
-            new = new.model_copy(update={"files": left})
+            left = {name: ref for name, ref in new.tables.items() if name not in _LATENTS}
+            new = new.model_copy(update={"tables": left, "shards": []})
         if new != old:
             plan.manifests[stage.index] = new
             plan.digests[old.digest] = new.digest

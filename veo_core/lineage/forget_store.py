@@ -22,7 +22,7 @@ from veo_core.storage import Store
 
 _KEPT_MARKS = ("forgotten/", "forgetting/", "registry/")
 _SCRATCH_MARKS = ("dedup/",)
-_SCRATCH = ".bin"
+_SCRATCH = (".bin", ".decoded.safetensors", ".latents.safetensors")
 _TEXTS = (".json", ".jsonl", ".txt", ".md")
 _DIGEST = re.compile(rb"[0-9a-f]{64}")
 _PARQUET = b"PAR1"
@@ -105,8 +105,8 @@ class StoreSearch:
         return [path for path in self._paths(*_TEXTS) if digests_in(self._bytes(path)) & traces.identifiers]
 
     def scratch(self) -> list[str]:
-        """Paths of dedup's working files, which hold the pictures of all clips in one file."""
-        return self._paths(_SCRATCH)
+        """Paths of working files that hold the pictures of many clips: dedup's, decoded clips, latents."""
+        return self._paths(*_SCRATCH)
 
     def marks(self, traces: Traces) -> list[str]:
         """Keys of marks about it: shards of work, judge answers, downloads.

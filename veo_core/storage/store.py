@@ -107,6 +107,10 @@ class Store:
             ref = self.put_file(path)
             table.ref = TableRef(path=ref.path, sha256=ref.sha256, bytes=ref.bytes, rows=table.rows)
 
+    def has(self, ref: FileRef) -> bool:
+        """Whether the object is there in its full size; its bytes are not looked at."""
+        return self._exists(ref.path, ref.bytes)
+
     def get_bytes(self, ref: FileRef) -> bytes:
         """The bytes of an object, verified against its digest.
 
@@ -223,9 +227,8 @@ class Store:
             return
         target = Path(self._base) / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.{os.getpid()}.{uuid.uuid4().hex}")
-        part.write_bytes(data)
-        part.replace(target)
+        with _part_of(target) as part:
+            part.write_bytes(data)
 
     def _upload(self, source: Path, path: str) -> None:
         if not self._local:
@@ -234,9 +237,8 @@ class Store:
             return
         target = Path(self._base) / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.{os.getpid()}.{uuid.uuid4().hex}")
-        self._fs.cp_file(str(source), str(part))
-        part.replace(target)
+        with _part_of(target) as part:
+            self._fs.cp_file(str(source), str(part))
 
     @contextmanager
     def _written(self) -> Iterator[None]:
@@ -249,6 +251,18 @@ class Store:
 
     def _reached(self) -> AbstractContextManager[None]:
         return access_to(f"store {self.root}")
+
+
+@contextmanager
+def _part_of(target: Path) -> Iterator[Path]:
+    """A file to write, which becomes `target` once it is whole; what a full disk cut short is removed."""
+    part = target.with_name(f".{target.name}.{os.getpid()}.{uuid.uuid4().hex}")
+    try:
+        yield part
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _sha256(path: Path) -> str:

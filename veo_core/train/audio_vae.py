@@ -5,7 +5,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from veo_core.data.clips import decode_samples, read_samples
+from veo_core.data.decoded import decoded_clips
+from veo_core.data.mapped import Rows
 from veo_core.data.mel import LogMel
 from veo_core.data.spec import ClipSpec
 from veo_core.models.audio_vae import AudioVAE
@@ -34,16 +35,12 @@ class AudioVAETraining(FitConfig):
 
 def run(*, dataset: Manifest, config: AudioVAETraining, context: Context) -> Manifest:
     spec = config.clip_spec
-    splits = read_samples(dataset, context.store)
+    clips = decoded_clips(dataset, spec, context)
     runtime = Runtime(config.runtime)
-    analysis = LogMel(spec)
-    mel = {
-        name: analysis(torch.from_numpy(decode_samples(samples, spec).audio))
-        for name, samples in splits.items()
-    }
+    mel = {name: _log_mel(split.audio, LogMel(spec)) for name, split in clips.items()}
 
     torch.manual_seed(context.seed)
-    model = runtime.compile(runtime.place(AudioVAE(config.model)))
+    model = runtime.place(AudioVAE(config.model))
     latent = (config.batch, config.model.latent_channels, config.model.latent_length(spec.mel_frames))
 
     def losses(generator: torch.Generator) -> dict[str, Tensor]:
@@ -66,6 +63,12 @@ def run(*, dataset: Manifest, config: AudioVAETraining, context: Context) -> Man
             "latent_std": float(held.std()),
         }
     return training_manifest(model, history, metrics, config, context)
+
+
+def _log_mel(audio: Rows, analysis: LogMel, size: int = 64) -> Tensor:
+    """Log-mel [n, mel_bins, mel_frames] of sounds int16 [n, samples]."""
+    parts = (audio[start : start + size] for start in range(0, len(audio), size))
+    return torch.cat([analysis(part.float() / 32767.0) for part in parts])
 
 
 if __name__ == "__main__":

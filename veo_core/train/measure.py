@@ -5,10 +5,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from veo_core.data.mapped import Rows
+
 from veo_core.train.runtime import Runtime
 
 
-def batches(video: Tensor, runtime: Runtime, size: int = 32) -> Iterator[Tensor]:
+def batches(video: Tensor | Rows, runtime: Runtime, size: int = 32) -> Iterator[Tensor]:
     """Pictures uint8 [n, ...] in batches on the device, float in [-1, 1]."""
     for start in range(0, len(video), size):
         yield runtime.send(video[start : start + size]).float() / 127.5 - 1.0

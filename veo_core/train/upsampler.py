@@ -4,7 +4,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from veo_core.data.latents import LatentClips, load_frames, load_latents
+from veo_core.data.latents import LatentBatch, load_frames, load_latents
+from veo_core.data.loader import LatentLoader
 from veo_core.diffusion.cascade import (
     CascadeNoise,
     CascadeSampler,
@@ -38,36 +39,49 @@ class UpsamplerTraining(FitConfig):
 
 
 def run(*, latents: Manifest, video_vae: Manifest, config: UpsamplerTraining, context: Context) -> Manifest:
-    layout, splits = load_latents(latents, context.store)
+    splits = load_latents(latents, context.store, "full")
     runtime = Runtime(config.runtime)
     torch.manual_seed(context.seed)
     shape = Upsampler.Config(
-        channels=layout.video_channels,
+        channels=splits["train"][0].layout.video_channels,
         width=config.width,
         depth=config.depth,
     )
-    model = runtime.compile(runtime.place(Upsampler(shape)))
-    train = splits["train"]
+    model = runtime.place(Upsampler(shape))
+    loader = LatentLoader(
+        splits["train"], config.batch, draws=config.accumulate, pin=runtime.accelerator == "cuda"
+    )
 
     def losses(generator: torch.Generator) -> dict[str, Tensor]:
-        index = torch.randint(len(train.full), (config.batch,), generator=generator)
-        full, enlarged = train.full[index].float(), train.enlarged[index].float()
-        noise = [torch.randn(full.shape, generator=generator) for _ in range(2)]
-        levels = torch.rand(2, config.batch, generator=generator)
+        drawn = loader.draw(generator)
+        full, enlarged = (drawn.clips.tensors[name].float() for name in ("full", "enlarged"))
+        noise = [torch.randn(full.shape, generator=drawn.generator) for _ in range(2)]
+        levels = torch.rand(2, config.batch, generator=drawn.generator)
         loss = upsampler_loss(
             model,
-            runtime.send(full),
-            runtime.send(enlarged),
-            (runtime.send(noise[0]), runtime.send(noise[1])),
-            (runtime.send(levels[0]), runtime.send(levels[1] * config.noise.condition)),
+            runtime.shard(full),
+            runtime.shard(enlarged),
+            (runtime.shard(noise[0]), runtime.shard(noise[1])),
+            (runtime.shard(levels[0]), runtime.shard(levels[1] * config.noise.condition)),
             config.noise.start,
         )
         return {"loss": loss}
 
-    history = fit(model, losses, config=config, runtime=runtime, context=context)
+    with loader:
+        history = fit(
+            model,
+            losses,
+            config=config,
+            runtime=runtime,
+            context=context,
+            batch_names=lambda: loader.clip_ids,
+            waited=lambda: loader.waited,
+        )
     pictures = runtime.place(load_stored(VideoVAE, video_vae.files, context.store, where="video VAE"))
-    frames = load_frames(latents, context.store)
-    metrics = _compare(model, pictures, splits["validation"], frames, config, runtime)
+    frames, _ = load_frames(latents, context.store)
+    held = splits["validation"][0]
+    clips = held.read(range(min(32, len(frames), len(held))))
+    metrics = _compare(model, pictures, clips, frames, config, runtime)
     metrics["parameters"] = float(parameter_count(model))
     return training_manifest(model, history, metrics, config, context)
 
@@ -76,23 +90,22 @@ def run(*, latents: Manifest, video_vae: Manifest, config: UpsamplerTraining, co
 def _compare(
     model: Upsampler,
     pictures: VideoVAE,
-    clips: LatentClips,
+    clips: LatentBatch,
     frames: Tensor,
     config: UpsamplerTraining,
     runtime: Runtime,
 ) -> dict[str, float]:
     """PSNR in dB against the full-size pictures: of the upsampler, and of bicubic interpolation."""
-    count = min(32, len(frames))
+    base, ideal, enlarged = (
+        runtime.send(clips.tensors[name].float()) for name in ("video", "full", "enlarged")
+    )
     generator = torch.Generator().manual_seed(0)
-    noise = [runtime.send(torch.randn(clips.full[:count].shape, generator=generator)) for _ in range(2)]
+    noise = [runtime.send(torch.randn(ideal.shape, generator=generator)) for _ in range(2)]
     with runtime.autocast():
-        enlarged = runtime.send(clips.enlarged[:count].float())
         full = upsample(model, enlarged, config=config.sampler, noise=(noise[0], noise[1]))
-        latents = (full, runtime.send(clips.full[:count].float()))
-        refined, ceiling = (pictures.decode(x).cpu() for x in latents)
-        small = pictures.decode(runtime.send(clips.base[:count])).cpu()
+        refined, ceiling, small = (pictures.decode(x).cpu() for x in (full, ideal, base))
     bicubic = enlarge_pictures(small, frames.shape[3] // small.shape[3])
-    truth = frames[:count].float() / 127.5 - 1.0
+    truth = frames[: len(clips)].float() / 127.5 - 1.0
     return {
         "psnr": psnr(refined, truth),
         "bicubic_psnr": psnr(bicubic, truth),

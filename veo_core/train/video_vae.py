@@ -4,7 +4,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from veo_core.data.clips import decode_samples, read_samples, shrink
+from veo_core.data.decoded import decoded_clips
+from veo_core.data.mapped import Rows
 from veo_core.data.spec import ClipSpec
 from veo_core.models.files import parameter_count
 from veo_core.models.video_vae import VideoVAE
@@ -35,13 +36,13 @@ class VideoVAETraining(FitConfig):
 
 def run(*, dataset: Manifest, config: VideoVAETraining, context: Context) -> Manifest:
     spec = config.clip_spec
-    splits = read_samples(dataset, context.store)
+    clips = decoded_clips(dataset, spec, context)
     runtime = Runtime(config.runtime)
-    full = {name: torch.from_numpy(decode_samples(samples, spec).video) for name, samples in splits.items()}
-    base = {name: torch.from_numpy(shrink(video.numpy(), spec.upscale)) for name, video in full.items()}
+    full = {name: split.full for name, split in clips.items()}
+    base = {name: split.base for name, split in clips.items()}
 
     torch.manual_seed(context.seed)
-    model = runtime.compile(runtime.place(VideoVAE(config.model)))
+    model = runtime.place(VideoVAE(config.model))
     latent = (config.batch, *model.config.latent_shape(spec.frames, spec.base_height, spec.base_width))
 
     def losses(generator: torch.Generator) -> dict[str, Tensor]:
@@ -75,7 +76,7 @@ def motion_weight(video: Tensor, extra: float) -> Tensor:
     return weight / weight.mean()
 
 
-def _draw(base: Tensor, full: Tensor, config: VideoVAETraining, generator: torch.Generator) -> Tensor:
+def _draw(base: Rows, full: Rows, config: VideoVAETraining, generator: torch.Generator) -> Tensor:
     """A batch uint8 [b, 3, t, h, w] at base size: shrunk clips, and windows cut from full-size ones."""
     windows = round(config.batch * config.full_size)
     index = torch.randint(len(base), (config.batch,), generator=generator)
@@ -83,7 +84,7 @@ def _draw(base: Tensor, full: Tensor, config: VideoVAETraining, generator: torch
     top = torch.randint(full.shape[3] - height + 1, (windows,), generator=generator)
     left = torch.randint(full.shape[4] - width + 1, (windows,), generator=generator)
     cut = [
-        full[clip, :, :, y : y + height, x : x + width]
+        full[clip][:, :, y : y + height, x : x + width]
         for clip, y, x in zip(index[:windows].tolist(), top.tolist(), left.tolist(), strict=True)
     ]
     return torch.cat([torch.stack(cut), base[index[windows:]]]) if cut else base[index]
