@@ -1,39 +1,172 @@
-"""`veo generate`: a clip with sound from a registered model."""
+"""`veo generate`: clips with sound from a trained model."""
 
 import argparse
+import sys
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from veo_core.errors import UsageError
+from veo_core.progress import track
 from veo_core.storage import Store
+
+if TYPE_CHECKING:
+    from veo_core.generate.jobs import Line, Prepared
+    from veo_core.generate.pipeline import Film, Generator
+
+# The modules of generation import torch, which other commands do without: they are imported where needed.
 
 
 def add_parser(subcommands: Any) -> None:
     """Add `generate` to the command line."""
-    parser = subcommands.add_parser("generate", help="generate a clip", description=__doc__)
-    parser.add_argument("prompt", help="what to film, such as 'a red circle moving left with a low tone'")
-    parser.add_argument("--model", default="veo-world@latest", metavar="NAME@VERSION")
+    parser = subcommands.add_parser("generate", help="generate clips with sound", description=__doc__)
     parser.add_argument(
-        "--out", type=Path, default=Path("clip.mp4"), metavar="FILE", help="default: clip.mp4"
+        "words", nargs="*", metavar="PROMPT", help="what to film: 'a red circle moving left with a low tone'"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--prompt", action="append", default=[], help="the same; may be repeated")
+    parser.add_argument(
+        "--prompts",
+        type=Path,
+        metavar="FILE",
+        help="a prompt a line; .jsonl: an object a line with prompt, image, video, audio, seed, steps, "
+        "guidance, audio_guidance, sampler",
+    )
+    parser.add_argument(
+        "--model",
+        default="veo-world@latest",
+        metavar="REF",
+        help="NAME, NAME@VERSION, a run's id, 'latest' for the latest run, or an exported folder",
+    )
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument("--image", metavar="FILE", help="the clip starts with this image")
+    given.add_argument("--video", metavar="FILE", help="make the sound for this video")
+    parser.add_argument("--audio", metavar="FILE", help="make the pictures for this sound")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("clip.mp4"),
+        metavar="FILE_OR_FOLDER",
+        help="an .mp4 file, or a folder for several clips (default: clip.mp4)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the first clip; each further one adds 1")
     parser.add_argument("--steps", type=int, help="sampling steps of the base model")
-    parser.add_argument("--guidance", type=float, help="how strongly the clip follows the prompt")
+    parser.add_argument("--guidance", type=float, help="how strongly a clip follows its prompt, 1 for none")
+    parser.add_argument("--audio-guidance", type=float, help="the same for the sound alone")
+    parser.add_argument("--sampler", choices=["euler", "unipc"], help="how the base model is drawn from")
+    parser.add_argument("--batch", type=int, default=16, metavar="N", help="clips at a time (default: 16)")
     parser.add_argument("--root", default="store", metavar="URI", help="store of the model (default: store)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
     parser.set_defaults(execute=_execute)
 
 
 def _execute(arguments: argparse.Namespace) -> int:
-    from veo_core.media.encode import encode
-    from veo_core.registry.generator import load_generator  # imports torch, which other commands do without
+    if arguments.batch < 1:
+        raise UsageError(f"--batch {arguments.batch}: must be at least 1")
+    lines, problems = _lines(arguments)
+    _check_target(arguments.out, len(lines) > 1 or arguments.prompts is not None)
 
-    if not arguments.out.parent.is_dir():
-        raise UsageError(f"--out {arguments.out}: the folder does not exist")
-    generator = load_generator(Store(arguments.root), arguments.model)
-    (film,) = generator(
-        [arguments.prompt], seed=arguments.seed, steps=arguments.steps, guidance=arguments.guidance
-    )
-    fps = generator.clip.fps
-    encode(arguments.out, film.frames, fps=fps, audio=film.audio[None], audio_rate=film.audio_rate)
-    print(arguments.out)
-    return 0
+    from veo_core.cli.model_reference import open_model
+
+    generator = open_model(arguments.model, store=Store(arguments.root), runs_dir=arguments.runs)
+    prepared, more = _prepared(lines, generator)
+    problems += more
+    written, more = _make(prepared, generator, arguments)
+    for path in sorted(written):
+        print(path)
+    problems += more
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems and arguments.prompts is not None:
+        print(f"error: {len(written)} clips are written, {len(problems)} are not", file=sys.stderr)
+    return 2 if problems else 0
+
+
+def _lines(arguments: argparse.Namespace) -> tuple[list["Line"], list[str]]:
+    """What is to be made, and what is wrong with lines of the prompt file."""
+    from veo_core.generate.jobs import Job, Line, read_prompts
+
+    named = ("image", "video", "audio", "seed", "steps", "guidance", "audio_guidance", "sampler")
+    defaults = Job.parse({name: getattr(arguments, name) for name in named}, where="arguments")
+    prompts = [*arguments.words, *arguments.prompt]
+    if arguments.prompts is not None:
+        if prompts:
+            raise UsageError("give a prompt or --prompts FILE, not both")
+        return read_prompts(arguments.prompts, defaults)
+    if not prompts and not (arguments.image or arguments.video or arguments.audio):
+        raise UsageError("nothing to make: give --prompt TEXT, --prompts FILE, --image, --video or --audio")
+    several = len(prompts) > 1
+    return [
+        Line(
+            number,
+            f"prompt {number}" if several else "",
+            Job(prompt=prompt, seed=(defaults.seed or 0) + number - 1).over(defaults),
+        )
+        for number, prompt in enumerate(prompts or [""], start=1)
+    ], []
+
+
+def _check_target(out: Path, several: bool) -> None:
+    """Make the folder that clips go to, and see whether it can be written before any work is done."""
+    is_file = out.suffix == ".mp4"
+    if is_file and several:
+        raise UsageError(f"--out {out}: several clips need a folder")
+    folder = out.parent if is_file else out
+    try:
+        if is_file and out.is_dir():
+            raise UsageError(f"--out {out}: it is a folder")
+        if not is_file:
+            folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from None
+
+
+def _prepared(lines: list["Line"], generator: "Generator") -> tuple[list["Prepared"], list[str]]:
+    """The lines with their media read, and what is wrong with the others."""
+    from veo_core.generate.jobs import prepare
+
+    found: list[Prepared] = []
+    problems = []
+    for line in lines:
+        try:
+            found.append(prepare(line, generator.base.config))
+        except UsageError as error:
+            problems.append(str(error))
+            continue
+        for note in found[-1].notes:
+            print(f"{line.where}: {note}" if line.where else note, file=sys.stderr)
+    return found, problems
+
+
+def _make(
+    prepared: list["Prepared"], generator: "Generator", arguments: argparse.Namespace
+) -> tuple[list[Path], list[str]]:
+    """Generate and write; the paths of what is written, and why the rest is not."""
+    written, problems = [], []
+    films = generator.films([item.request for item in prepared], batch=arguments.batch)
+    for number, film in track(films, total=len(prepared), label="generate", unit="clips"):
+        item = prepared[number]
+        path = arguments.out if arguments.out.suffix == ".mp4" else arguments.out / item.line.file_name
+        try:
+            _write(path, item, film, generator)
+        except UsageError as error:
+            problems.append(str(error))
+            continue
+        written.append(path)
+    return written, problems
+
+
+def _write(path: Path, item: "Prepared", film: "Film", generator: "Generator") -> None:
+    from veo_core.generate.given import SOUND_RATE
+    from veo_core.generate.write import write_dubbed, write_film
+
+    clip = generator.clip
+    audio, rate = film.audio[None], film.audio_rate
+    if item.sound is not None:
+        audio, rate = item.sound.own, SOUND_RATE
+    if item.video is None or item.line.job.video is None:
+        write_film(path, film.frames, fps=clip.fps, audio=audio, audio_rate=rate)
+        return
+    seconds = clip.seconds + 1.0 / clip.fps if item.video.is_longer else None
+    write_dubbed(path, Path(item.line.job.video), seconds=seconds, audio=audio, audio_rate=rate)

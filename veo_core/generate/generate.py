@@ -1,7 +1,7 @@
 """Generate clips for a suite of prompts with a trained model."""
 
 import io
-import json
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -13,10 +13,10 @@ from veo_core.diffusion.cascade import CascadeSampler
 from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.errors import UsageError
 from veo_core.generate.pipeline import Film, Generator, model_files
+from veo_core.generate.request import Request
 from veo_core.media.encode import encode
 from veo_core.progress import track
 from veo_core.records.base import Record
-from veo_core.records.files import FileRef
 from veo_core.records.generated import GeneratedClip, PromptSplit
 from veo_core.records.manifest import Manifest
 from veo_core.stage import Context, stage_main
@@ -32,7 +32,10 @@ class Generation(Record):
     held_out: int = Field(default=16, ge=0, description="prompts whose combinations it never shows")
     two_objects: int = Field(default=8, ge=0, description="prompts of two objects")
     image_to_video: int = Field(
-        default=8, ge=0, description="clips that start from a validation clip's frame"
+        default=8, ge=0, description="clips that start from a validation clip's first picture"
+    )
+    video_to_audio: int = Field(
+        default=0, ge=0, description="validation clips whose pictures are given and whose sound is made"
     )
     prompts: tuple[str, ...] = Field(default=(), description="further prompts")
     batch: int = Field(default=16, ge=1, description="clips at a time")
@@ -51,94 +54,88 @@ def run(
     config: Generation,
     context: Context,
 ) -> Manifest:
+    """Generate clips of every suite; a clip's seed is `seed * 1,000,003` plus its number.
+
+    Raises:
+        UsageError: the configuration asks for no clip, or a model's file is missing or of another
+            configuration.
+    """
     store = context.store
     files = model_files(video_vae, audio_vae, base, upsampler)
     generator = Generator.load(files, store, config.runtime)
-    jobs = _text_jobs(config, context.seed)
-    images, captions = _image_jobs(latents, config.image_to_video, store)
-    if not jobs and not captions:
+    jobs = [*_text_jobs(config, context.seed), *_validation_jobs(config, latents, store)]
+    if not jobs:
         raise UsageError("generate: the configuration asks for no clip; set seen, held_out or prompts")
-
-    rows: list[GeneratedClip] = []
-    starts = range(0, len(jobs), config.batch)
-    for start in track(starts, total=len(starts), label=context.stage, unit="batches"):
-        part = jobs[start : start + config.batch]
-        seed = context.seed * 1_000_003 + start
-        films = generator(
-            [prompt for _, prompt in part],
-            seed=seed,
-            sampler=config.sampler,
-            cascade=config.cascade,
-            batch=config.batch,
-        )
-        for number, ((split, prompt), film) in enumerate(zip(part, films, strict=True)):
-            rows.append(_row(film, prompt, split, seed + number, generator.clip.fps, store))
-    if captions:
-        seed = context.seed * 1_000_003 + len(jobs)
-        films = generator(
-            captions,
-            seed=seed,
-            first_frames=images,
-            sampler=config.sampler,
-            cascade=config.cascade,
-            batch=config.batch,
-        )
-        for number, (film, prompt, image) in enumerate(zip(films, captions, images, strict=True)):
-            given = store.put_bytes(_png(image), ".png")
-            rows.append(_row(film, prompt, "validation", seed + number, generator.clip.fps, store, given))
+    requests = [
+        replace(request, seed=context.seed * 1_000_003 + number, sampler=config.sampler)
+        for number, (_, request) in enumerate(jobs)
+    ]
+    films = generator.films(requests, cascade=config.cascade, batch=config.batch)
+    rows = {
+        number: _row(film, requests[number], jobs[number][0], generator, store)
+        for number, film in track(films, total=len(requests), label=context.stage, unit="clips")
+    }
+    clips = [rows[number] for number in range(len(requests))]
     return Manifest(
         stage=context.stage,
         config_digest=config.digest,
-        rows=len(rows),
-        tables={"generated": store.put_table(rows, GeneratedClip)},
+        rows=len(clips),
+        tables={"generated": store.put_table(clips, GeneratedClip)},
         files={"model": store.put_bytes(files.to_bytes(), ".json")},
-        metrics={"clips": float(len(rows))},
+        metrics={"clips": float(len(clips))},
     )
 
 
-def _text_jobs(config: Generation, seed: int) -> list[tuple[PromptSplit, str]]:
+def _text_jobs(config: Generation, seed: int) -> list[tuple[PromptSplit, Request]]:
     suites: dict[Suite, int] = {
         "seen": config.seen,
         "held_out": config.held_out,
         "two_objects": config.two_objects,
     }
     splits: dict[Suite, PromptSplit] = {"seen": "seen", "held_out": "held_out", "two_objects": "two_objects"}
-    jobs: list[tuple[PromptSplit, str]] = [
-        (splits[suite], prompt.text)
+    jobs: list[tuple[PromptSplit, Request]] = [
+        (splits[suite], Request(prompt.text))
         for suite, count in suites.items()
         for prompt in prompt_suite(suite, count, seed)
     ]
-    return [*jobs, *(("custom", prompt) for prompt in config.prompts)]
+    return [*jobs, *(("custom", Request(prompt)) for prompt in config.prompts)]
 
 
-def _image_jobs(latents: Manifest, count: int, store: Store) -> tuple[npt.NDArray[np.uint8], list[str]]:
-    """First frames uint8 [n, h, w, 3] of validation clips, and their captions."""
-    frames = load_frames(latents, store)[:count, :, 0].permute(0, 2, 3, 1).contiguous().numpy()
-    captions = json.loads(store.get_bytes(latents.files["captions"]))["validation"]["captions"]
-    return frames, captions[: len(frames)]
+def _validation_jobs(
+    config: Generation, latents: Manifest, store: Store
+) -> list[tuple[PromptSplit, Request]]:
+    """Clips from the first pictures, or from all pictures, of validation clips and their captions."""
+    if not (config.image_to_video or config.video_to_audio):
+        return []
+    frames, captions = load_frames(latents, store)
+    pictures = frames.permute(0, 2, 3, 4, 1).contiguous().numpy()
+    clips = list(zip(pictures, captions, strict=True))
+    images = [Request(caption, image=video[0]) for video, caption in clips[: config.image_to_video]]
+    videos = [Request(caption, video=video) for video, caption in clips[: config.video_to_audio]]
+    return [("validation", request) for request in (*images, *videos)]
 
 
 def _row(
-    film: Film,
-    prompt: str,
-    split: PromptSplit,
-    seed: int,
-    fps: float,
-    store: Store,
-    first_frame: FileRef | None = None,
+    film: Film, request: Request, split: PromptSplit, generator: Generator, store: Store
 ) -> GeneratedClip:
+    fps = generator.clip.fps
     buffer = io.BytesIO()
     encode(buffer, film.frames, fps=fps, audio=film.audio[None], audio_rate=film.audio_rate)
     media = store.put_bytes(buffer.getvalue(), ".mp4")
+    given = rebuilt = None
+    if request.image is not None:
+        given = store.put_bytes(_png(request.image), ".png")
+        rebuilt = store.put_bytes(_png(generator.rebuilt(request.image[None])[0]), ".png")
     count, height, width, _ = film.frames.shape
     return GeneratedClip(
         clip_id=media.sha256,
-        prompt=prompt,
+        prompt=request.prompt,
         split=split,
-        mode="t2v" if first_frame is None else "i2v",
-        seed=seed,
+        mode=request.mode,
+        seed=request.seed,
         media=media,
-        first_frame=first_frame,
+        first_frame=given,
+        first_frame_rebuilt=rebuilt,
         width=width,
         height=height,
         fps=fps,

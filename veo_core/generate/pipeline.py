@@ -1,27 +1,30 @@
 """From prompts to pictures with sound: the four models in a row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from veo_core.data.mel import LogMel
 from veo_core.diffusion.cascade import CascadeSampler, enlarge, upsample
 from veo_core.diffusion.sampler import SamplerConfig, sample
-from veo_core.errors import UsageError
-from veo_core.models.audio_vae import AudioVAE
+from veo_core.generate.request import Request, check_request
+from veo_core.models.audio_codec import AudioCodec
+from veo_core.models.codec import VideoCodec
+from veo_core.models.codecs import load_audio_codec, load_video_codec
 from veo_core.models.files import load_stored
 from veo_core.models.transformer import JointTransformer
 from veo_core.models.upsampler import Upsampler
-from veo_core.models.video_vae import VideoVAE
 from veo_core.records.files import FileRef
 from veo_core.records.generated import ModelFiles
 from veo_core.records.manifest import Manifest
 from veo_core.storage import Store
 from veo_core.train.runtime import Runtime, RuntimeConfig
+
+Picture = npt.NDArray[np.uint8]
 
 
 class Film(NamedTuple):
@@ -30,27 +33,35 @@ class Film(NamedTuple):
     frames: RGB pictures, uint8 [t, h, w, 3]. audio: float32 [samples] in [-1, 1]. audio_rate: per second.
     """
 
-    frames: npt.NDArray[np.uint8]
+    frames: Picture
     audio: npt.NDArray[np.float32]
     audio_rate: int
 
 
+class Noise(NamedTuple):
+    """Unit noise of one clip or of a batch: base picture, sound, the upsampler's path and its condition."""
+
+    video: Tensor
+    audio: Tensor
+    start: Tensor
+    condition: Tensor
+
+
 class Generator:
-    """A loaded cascade: base model, upsampler, and the autoencoders of picture and sound."""
+    """A loaded cascade: base model, upsampler, and the codecs of picture and sound."""
 
     def __init__(
         self,
-        video_vae: VideoVAE,
-        audio_vae: AudioVAE,
+        video_codec: VideoCodec,
+        audio_codec: AudioCodec,
         base: JointTransformer,
         upsampler: Upsampler,
         runtime: Runtime,
     ) -> None:
         self.runtime = runtime
-        self.video_vae, self.audio_vae = runtime.place(video_vae), runtime.place(audio_vae)
+        self.video_codec, self.audio_codec = runtime.place(video_codec), runtime.place(audio_codec)
         self.base, self.upsampler = runtime.place(base), runtime.place(upsampler)
         self.clip = base.config.clip
-        self.mel = runtime.place(LogMel(self.clip))
 
     @classmethod
     def load(cls, files: ModelFiles, store: Store, runtime: RuntimeConfig | None = None) -> Self:
@@ -60,29 +71,15 @@ class Generator:
             UsageError: a file is missing, damaged, or belongs to another configuration.
         """
 
-        def pair(weights: FileRef, config: FileRef) -> dict[str, FileRef]:
-            return {"weights": weights, "config": config}
+        def pair(part: str) -> dict[str, FileRef]:
+            return {kind: getattr(files, f"{part}_{kind}") for kind in ("weights", "config")}
 
+        base = load_stored(JointTransformer, pair("base"), store, where="base")
         return cls(
-            load_stored(
-                VideoVAE,
-                pair(files.video_vae_weights, files.video_vae_config),
-                store,
-                where="video VAE",
-            ),
-            load_stored(
-                AudioVAE,
-                pair(files.audio_vae_weights, files.audio_vae_config),
-                store,
-                where="audio VAE",
-            ),
-            load_stored(JointTransformer, pair(files.base_weights, files.base_config), store, where="base"),
-            load_stored(
-                Upsampler,
-                pair(files.upsampler_weights, files.upsampler_config),
-                store,
-                where="upsampler",
-            ),
+            load_video_codec(pair("video_vae"), store, where="video VAE"),
+            load_audio_codec(pair("audio_vae"), store, base.config.clip, where="audio VAE"),
+            base,
+            load_stored(Upsampler, pair("upsampler"), store, where="upsampler"),
             Runtime(runtime or RuntimeConfig()),
         )
 
@@ -93,22 +90,20 @@ class Generator:
         seed: int = 0,
         steps: int | None = None,
         guidance: float | None = None,
-        first_frames: npt.NDArray[np.uint8] | None = None,
+        first_frames: Picture | None = None,
         sampler: SamplerConfig | None = None,
         cascade: CascadeSampler | None = None,
         batch: int = 16,
     ) -> list[Film]:
-        """Generate a clip for each prompt.
+        """Generate a clip for each prompt; clip `i` is drawn with `seed + i`.
 
         Args:
-            prompts: captions; an empty one generates without a caption.
-            seed: clip `i` draws its noise with `seed + i`, whatever the batch.
             steps, guidance: override the sampler's steps and both of its guidance scales.
-            first_frames: full-size RGB pictures uint8 [n, h, w, 3] that the clips start from.
+            first_frames: pictures uint8 [n, h, w, 3] of the model's size that the clips start with.
             batch: clips at a time.
 
         Raises:
-            UsageError: first frames of another number or size.
+            UsageError: a prompt is too long, or first frames are of another number or size.
         """
         changes: dict[str, float] = {}
         if steps is not None:
@@ -116,73 +111,113 @@ class Generator:
         if guidance is not None:
             changes |= {"video_guidance": guidance, "audio_guidance": guidance}
         chosen = (sampler or SamplerConfig()).model_copy(update=changes)
-        if first_frames is not None:
-            self._check(first_frames, len(prompts))
-        films: list[Film] = []
-        for start in range(0, len(prompts), batch):
-            part = slice(start, start + batch)
-            given = None if first_frames is None else first_frames[part]
-            films += self._draw(prompts[part], seed + start, given, chosen, cascade or CascadeSampler())
-        return films
+        images = [None] * len(prompts) if first_frames is None else list(first_frames)
+        requests = [
+            Request(prompt, seed=seed + number, sampler=chosen, image=image)
+            for number, (prompt, image) in enumerate(zip(prompts, images, strict=True))
+        ]
+        films = dict(self.films(requests, cascade=cascade, batch=batch))
+        return [films[number] for number in range(len(requests))]
+
+    def films(
+        self, requests: Sequence[Request], *, cascade: CascadeSampler | None = None, batch: int = 16
+    ) -> Iterator[tuple[int, Film]]:
+        """Each request's number and clip, as batches are done. What has the same kind shares batches; a
+        clip's noise depends on its seed alone.
+
+        Raises:
+            UsageError: a request does not fit the model.
+        """
+        for request in requests:
+            check_request(request, self.base.config)
+        kinds: dict[object, list[int]] = {}
+        for number, request in enumerate(requests):
+            kinds.setdefault(request.kind, []).append(number)
+        for numbers in kinds.values():
+            for start in range(0, len(numbers), batch):
+                part = numbers[start : start + batch]
+                chosen = [requests[number] for number in part]
+                generators = [torch.Generator().manual_seed(request.seed) for request in chosen]
+                yield from zip(part, self.draw(chosen, generators, cascade), strict=True)
+
+    def _noise(self, generators: Sequence[torch.Generator]) -> Noise:
+        """Noise of a batch, a clip from each generator."""
+        height, width = self.clip.height, self.clip.width
+        full = (
+            self.video_codec.channels,
+            *self.video_codec.factors.latent_shape(self.clip.frames, height, width),
+        )
+        shapes = (self.base.config.video_shape, self.base.config.audio_shape, full, full)
+        rows = [
+            [torch.randn(shape, generator=generator, device=generator.device) for shape in shapes]
+            for generator in generators
+        ]
+        return Noise(*(self.runtime.send(torch.stack(tensors)) for tensors in zip(*rows, strict=True)))
 
     @torch.no_grad()
-    def _draw(
+    def draw(
         self,
-        prompts: Sequence[str],
-        seed: int,
-        first_frames: npt.NDArray[np.uint8] | None,
-        sampler: SamplerConfig,
-        cascade: CascadeSampler,
+        requests: Sequence[Request],
+        generators: Sequence[torch.Generator],
+        cascade: CascadeSampler | None = None,
     ) -> list[Film]:
-        config = self.base.config
-        vocabulary, length = config.text.vocabulary, config.text.length
-        full_shape = self.video_vae.config.latent_shape(self.clip.frames, self.clip.height, self.clip.width)
-        shapes = (config.video_shape, config.audio_shape, full_shape, full_shape)
-        video_noise, audio_noise, *full_noise = self._noise(shapes, seed, len(prompts))
+        """Make one batch of clips of the same kind, each with the noise of its generator."""
+        text, noise = self.base.config.text, self._noise(generators)
+        first = _stacked([request.image for request in requests])
+        video, audio = (_stacked([getattr(r, name) for r in requests]) for name in ("video", "audio"))
         with self.runtime.autocast():
-            clean_base, clean_full = self._encode(first_frames)
             base, sound = sample(
                 self.base,
-                self.runtime.send(vocabulary.tokens(prompts, length)),
-                self.runtime.send(vocabulary.tokens([""], length)),
-                config=sampler,
-                video_noise=video_noise,
-                audio_noise=audio_noise,
-                first_frame=clean_base,
+                self.runtime.send(text.vocabulary.tokens([r.prompt for r in requests], text.length)),
+                self.runtime.send(text.vocabulary.tokens([""], text.length)),
+                config=requests[0].sampler,
+                video_noise=noise.video,
+                audio_noise=noise.audio,
+                first_frame=None if first is None else self._encode(first[:, None], self.clip.upscale),
+                video=None if video is None else self._encode(video, self.clip.upscale),
+                audio=None if audio is None else self.audio_codec.encode(self.runtime.send(audio)),
+                generators=generators,
             )
-            enlarged = enlarge(self.video_vae, base, self.clip.upscale)
-            full = upsample(self.upsampler, enlarged, config=cascade, noise=(full_noise[0], full_noise[1]))
-            if clean_full is not None:
-                full = torch.cat([clean_full, full[:, :, 1:]], dim=2)
-            pictures, log_mel = self.video_vae.decode(full), self.audio_vae.decode(sound)
-        audio = self.mel.waveform(log_mel.float()).clamp(-1.0, 1.0).cpu().numpy()
-        frames = ((pictures + 1.0) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 4, 1).cpu().numpy()
-        return [Film(frames[i], audio[i], self.clip.audio_rate) for i in range(len(prompts))]
+            if video is None:
+                video = self._refine(base, first, noise, cascade or CascadeSampler())
+            if audio is None:
+                audio = self.audio_codec.decode(sound).float().cpu()
+        frames, waves = video.numpy(), audio.numpy()
+        return [Film(frames[i], waves[i], self.clip.audio_rate) for i in range(len(requests))]
 
-    def _noise(self, shapes: Sequence[tuple[int, ...]], seed: int, count: int) -> list[Tensor]:
-        """Unit noise [count, *shape] for each shape; clip `i` depends on `seed + i` alone."""
-        generator = torch.Generator()
-        rows = []
-        for index in range(count):
-            generator.manual_seed(seed + index)
-            rows.append([torch.randn(shape, generator=generator) for shape in shapes])
-        return [self.runtime.send(torch.stack(tensors)) for tensors in zip(*rows, strict=True)]
+    def _refine(self, base: Tensor, first: Tensor | None, noise: Noise, cascade: CascadeSampler) -> Tensor:
+        """Full-size pictures uint8 [b, t, h, w, 3] from base latents; the first one is kept where given."""
+        enlarged = enlarge(self.video_codec, base, self.clip.upscale)
+        full = upsample(self.upsampler, enlarged, config=cascade, noise=(noise.start, noise.condition))
+        if first is not None:
+            full = torch.cat([self._encode(first[:, None]), full[:, :, 1:]], dim=2)
+        return _to_bytes(self.video_codec.decode(full))
 
-    def _encode(self, first_frames: npt.NDArray[np.uint8] | None) -> tuple[Tensor | None, Tensor | None]:
-        """Latents [b, c, 1, h, w] of given first frames, at base size and at full size."""
-        if first_frames is None:
-            return None, None
-        full = self.runtime.send(torch.from_numpy(first_frames)).permute(0, 3, 1, 2).float() / 127.5 - 1.0
-        base = torch.nn.functional.avg_pool2d(full, self.clip.upscale)
-        return self.video_vae.encode(base[:, :, None]), self.video_vae.encode(full[:, :, None])
+    @torch.no_grad()
+    def rebuilt(self, pictures: Picture) -> Picture:
+        """Single pictures of the model's size after the video codec; both uint8 [n, h, w, 3]."""
+        with self.runtime.autocast():
+            latents = self._encode(torch.from_numpy(pictures)[:, None])
+            rebuilt: Picture = _to_bytes(self.video_codec.decode(latents))[:, 0].numpy()
+        return rebuilt
 
-    def _check(self, first_frames: npt.NDArray[np.uint8], count: int) -> None:
-        expected = (count, self.clip.height, self.clip.width, 3)
-        if first_frames.shape != expected:
-            raise UsageError(
-                f"first frames have shape {list(first_frames.shape)}, expected {list(expected)}: one RGB "
-                f"picture of the model's size for each prompt"
-            )
+    def _encode(self, pictures: Tensor, shrink: int = 1) -> Tensor:
+        """Latents [b, c, t, h, w] of pictures uint8 [b, f, h, w, 3], made `shrink` times smaller before."""
+        video = self.runtime.send(pictures).permute(0, 4, 1, 2, 3).float() / 127.5 - 1.0
+        if shrink > 1:
+            video = F.avg_pool3d(video, (1, shrink, shrink))
+        return self.video_codec.encode(video)
+
+
+def _stacked(given: Sequence[npt.NDArray[np.generic] | None]) -> Tensor | None:
+    """What is given for each clip of a batch as one tensor; None where nothing is."""
+    present = [array for array in given if array is not None]
+    return torch.from_numpy(np.stack(present)) if present else None
+
+
+def _to_bytes(video: Tensor) -> Tensor:
+    """Pictures [b, 3, t, h, w] in [-1, 1] to uint8 [b, t, h, w, 3] on the CPU."""
+    return ((video + 1.0) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 4, 1).cpu()
 
 
 def model_files(video_vae: Manifest, audio_vae: Manifest, base: Manifest, upsampler: Manifest) -> ModelFiles:

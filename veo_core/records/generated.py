@@ -8,6 +8,7 @@ from veo_core.records.base import Record
 from veo_core.records.files import FileRef
 
 PromptSplit = Literal["seen", "held_out", "two_objects", "validation", "custom"]
+Mode = Literal["t2v", "i2v", "v2a", "a2v"]
 
 
 class GeneratedClip(Record):
@@ -16,10 +17,15 @@ class GeneratedClip(Record):
     clip_id: str = Field(description="sha256 of the file's bytes")
     prompt: str
     split: PromptSplit = Field(description="suite of the prompt; validation: caption of a validation clip")
-    mode: Literal["t2v", "i2v"] = Field(description="from text alone, or from a first frame too")
+    mode: Mode = Field(
+        description="what is given besides text: t2v nothing, i2v the first frame, v2a all pictures, a2v the sound"
+    )
     seed: int = Field(description="seed of this clip's noise")
     media: FileRef
     first_frame: FileRef | None = Field(default=None, description="PNG that an i2v clip starts from")
+    first_frame_rebuilt: FileRef | None = Field(
+        default=None, description="that PNG after the video codec: the nearest that a clip can come to it"
+    )
     width: int
     height: int
     fps: float

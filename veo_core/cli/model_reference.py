@@ -1,0 +1,62 @@
+"""What `--model` may name: a registered model, a run, or a folder that `veo export model` wrote."""
+
+from pathlib import Path
+
+from veo_core.errors import UsageError
+from veo_core.generate.pipeline import Generator, model_files
+from veo_core.lineage.evidence import gather
+from veo_core.records.generated import ModelFiles
+from veo_core.registry.local import list_models, load
+from veo_core.runner import runs
+from veo_core.storage import Store
+from veo_core.train.runtime import RuntimeConfig
+
+_PARTS = ("video_vae", "audio_vae", "base", "upsampler")
+
+
+def open_model(
+    reference: str, *, store: Store, runs_dir: Path, runtime: RuntimeConfig | None = None
+) -> Generator:
+    """The generator that a reference names.
+
+    Args:
+        reference: as in `find_model`, or a folder that `veo export model` wrote.
+        store: the store of registry and runs.
+        runs_dir: the folder of the runs.
+
+    Raises:
+        UsageError: there is no such model, or a file of it is missing, damaged or of another configuration.
+    """
+    if Path(reference).is_dir():
+        from veo_core.export.folder import load_folder  # imports diffusers, which other references do without
+
+        return load_folder(Path(reference), runtime)
+    return Generator.load(find_model(reference, store=store, runs_dir=runs_dir), store, runtime)
+
+
+def find_model(reference: str, *, store: Store, runs_dir: Path) -> ModelFiles:
+    """The stored files of a model: `NAME@VERSION`, `NAME` for its latest version, or a run that trained one.
+
+    Raises:
+        UsageError: there is no such model.
+    """
+    names = sorted({line.name for line in list_models(store)})
+    if "@" in reference:
+        return load(store, reference).description.files
+    if reference in names:
+        return load(store, f"{reference}@latest").description.files
+    if reference == runs.LATEST or any(runs_dir.glob(f"{reference}*/run.json")):
+        return _of_run(runs.run_folder(runs_dir, reference), store)
+    raise UsageError(
+        f"model {reference!r}: no registered model, no run in {runs_dir}, and no folder has this name; "
+        f"registered: {', '.join(names) or 'none'}"
+    )
+
+
+def _of_run(folder: Path, store: Store) -> ModelFiles:
+    evidence = gather(folder, store)
+    parts = {part: evidence.last(part) for part in _PARTS}
+    missing = [part for part, manifest in parts.items() if manifest is None]
+    if missing:
+        raise UsageError(f"run {folder.name} has trained no {missing[0]}: it holds no whole model")
+    return model_files(**{part: manifest for part, manifest in parts.items() if manifest is not None})
