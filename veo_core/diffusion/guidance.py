@@ -1,8 +1,140 @@
-"""Classifier-free guidance: Ho and Salimans (2207.12598)."""
+"""Guidance: predictions pushed away from those made without the caption or without the other modality.
 
+Classifier-free guidance (Ho and Salimans, 2207.12598) for text and modality in the form of LTX-2's
+`MultiModalGuider`, `c + (g - 1)(c - u_text) + (m - 1)(c - u_modality)`, in the space of data, with the
+rescaling of Lin et al. (2305.08891). A modality is left out by showing noise of level 1 in its place.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
 from torch import Tensor
 
+from veo_core.diffusion.objective import Objective
+from veo_core.models.transformer import JointTransformer, Modality
 
-def guided(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
-    """Push a prediction away from the one made without the caption; scale 1 changes nothing."""
-    return unconditional + scale * (conditional - unconditional)
+
+@dataclass(frozen=True)
+class Scales:
+    """Guidance of one modality: by the caption, by the other modality, 1 for none; and the rescaling."""
+
+    text: float = 1.0
+    modality: float = 1.0
+    rescale: float = 0.0
+
+
+class Stream(NamedTuple):
+    """One modality at a step: its state, the level of each latent, and the path's alpha and beta there.
+
+    state [b, c, t, h, w] or [b, c, l]; sigma [b, t] or [b, 1].
+    """
+
+    state: Tensor
+    sigma: Tensor
+    alpha: float
+    beta: float
+
+
+def guided(prediction: Tensor, others: Sequence[tuple[Tensor, float]], rescale: float = 0.0) -> Tensor:
+    """Push a prediction away from others, each by its scale; scales of 1 change nothing.
+
+    Args:
+        prediction: [b, ...].
+        others: predictions that lack a condition, with the scale of that condition's guidance.
+        rescale: how far each clip's standard deviation goes back to that of `prediction`, 0 to 1.
+    """
+    result = prediction
+    for other, scale in others:
+        result = result + (scale - 1.0) * (prediction - other)
+    if rescale:
+        axes = tuple(range(1, prediction.dim()))
+        ratio = prediction.std(axes, keepdim=True) / result.std(axes, keepdim=True)
+        result = result * (1.0 + rescale * (ratio - 1.0))
+    return result
+
+
+class _Pass(NamedTuple):
+    """What one pass through the model sees."""
+
+    text: bool = True
+    video: bool = True
+    audio: bool = True
+
+
+_ALL, _NO_TEXT = _Pass(), _Pass(text=False)
+_NO_VIDEO, _NO_AUDIO = _Pass(video=False), _Pass(audio=False)
+
+
+class GuidedDenoiser:
+    """The data that a model expects behind noisy latents, guided; all passes go in one batch."""
+
+    def __init__(
+        self,
+        model: JointTransformer,
+        objective: Objective,
+        tokens: Tensor,
+        empty_tokens: Tensor,
+        *,
+        scales: tuple[Scales | None, Scales | None],
+        noise: tuple[Tensor, Tensor],
+    ) -> None:
+        """
+        Args:
+            tokens: caption ids [b, m] or features [b, m, d]. empty_tokens: those of "no caption", [1, ...].
+            scales: guidance of picture and sound; None for a modality that is given as a whole.
+            noise: of level 1, shaped as the latents, shown in place of a modality that is left out.
+        """
+        self.model, self.objective, self.scales, self.noise = model, objective, scales, noise
+        video, audio = (scale or Scales() for scale in scales)
+        passes = [_ALL]
+        if video.text != 1.0 or audio.text != 1.0:
+            passes.append(_NO_TEXT)
+        if video.modality != 1.0:
+            passes.append(_NO_AUDIO)
+        if audio.modality != 1.0:
+            passes.append(_NO_VIDEO)
+        self.passes = passes
+        empty = empty_tokens.expand_as(tokens)
+        self.tokens = torch.cat([tokens if one.text else empty for one in passes])
+
+    def __call__(self, video: Stream, audio: Stream) -> tuple[Tensor, Tensor]:
+        """Expected data shaped as the states."""
+        video_noise, audio_noise = self.noise
+        predictions = self.model(
+            _batched(video, video_noise, [one.video for one in self.passes]),
+            _batched(audio, audio_noise, [one.audio for one in self.passes]),
+            self.tokens,
+        )
+        return (
+            self._guided(predictions[0], video, self.scales[0], without_other=_NO_AUDIO),
+            self._guided(predictions[1], audio, self.scales[1], without_other=_NO_VIDEO),
+        )
+
+    def _guided(
+        self, predictions: Tensor, stream: Stream, scales: Scales | None, *, without_other: _Pass
+    ) -> Tensor:
+        state = stream.state
+        given = (stream.sigma == 0).view(len(state), 1, -1, *[1] * (state.dim() - 3))
+        data = [
+            torch.where(given, state, self.objective.data(state, part.float(), stream.alpha, stream.beta))
+            for part in predictions.chunk(len(self.passes))
+        ]
+        scales = scales or Scales()
+        by_condition = {_NO_TEXT: scales.text, without_other: scales.modality}
+        others = [
+            (part, by_condition[one])
+            for part, one in zip(data, self.passes, strict=True)
+            if by_condition.get(one, 1.0) != 1.0
+        ]
+        return guided(data[0], others, scales.rescale if others else 0.0)
+
+
+def _batched(stream: Stream, noise: Tensor, seen: Sequence[bool]) -> Modality:
+    """A modality once for each pass; noise of level 1 where a pass does not see it."""
+    missing = torch.ones_like(stream.sigma)
+    return Modality(
+        torch.cat([stream.state if there else noise for there in seen]),
+        torch.cat([stream.sigma if there else missing for there in seen]),
+    )

@@ -1,44 +1,43 @@
-"""Integration of a learned velocity from noise to data."""
+"""Drawing clips: from noise, captions and what is given of picture and sound to latents."""
 
-import itertools
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from veo_core.diffusion.flow import shifted
-from veo_core.diffusion.guidance import guided
-from veo_core.models.transformer import JointTransformer, Modality
+from veo_core.diffusion.ddpm import DDPM
+from veo_core.diffusion.flow import FlowMatching, euler, noise_schedule
+from veo_core.diffusion.guidance import GuidedDenoiser, Scales, Stream
+from veo_core.diffusion.objective import Objective
+from veo_core.diffusion.solvers import Ancestral, FirstOrder, Path, Solver, UniPC
+from veo_core.errors import UsageError
+from veo_core.models.transformer import JointTransformer
 from veo_core.records.base import Record
+
+__all__ = ["SamplerConfig", "euler", "noise_schedule", "sample"]
 
 
 class SamplerConfig(Record):
     """How clips are drawn from the base model."""
 
-    steps: int = Field(default=16, description="Euler steps")
-    shift: float = Field(default=2.0, description="above 1: more steps at high noise")
+    solver: Literal["euler", "unipc", "ddpm"] = Field(
+        default="euler",
+        description="euler: first order, which is DDIM for a DDPM model; unipc: second order; "
+        "ddpm: steps with fresh noise, for a DDPM model",
+    )
+    steps: int = Field(default=16, ge=1, description="steps, each of one batch through the model")
+    shift: float = Field(default=2.0, gt=0, description="above 1: more steps at high noise")
+    audio_shift: float | None = Field(default=None, gt=0, description="the sound's shift, where it differs")
     video_guidance: float = Field(default=4.0, description="guidance scale of the picture, 1 for none")
     audio_guidance: float = Field(default=4.0, description="guidance scale of the sound, 1 for none")
-
-
-def noise_schedule(steps: int, shift: float) -> list[float]:
-    """`steps + 1` falling noise levels from 1 to 0."""
-    levels: list[float] = shifted(torch.linspace(1.0, 0.0, steps + 1, dtype=torch.float64), shift).tolist()
-    return levels
-
-
-def euler(
-    velocity: Callable[[tuple[Tensor, ...], float], tuple[Tensor, ...]],
-    start: tuple[Tensor, ...],
-    schedule: list[float],
-) -> tuple[Tensor, ...]:
-    """Follow `velocity(state, sigma)` along falling noise levels; exact where it is constant."""
-    state = start
-    for sigma, following in itertools.pairwise(schedule):
-        slope = velocity(state, sigma)
-        state = tuple(x + (following - sigma) * v for x, v in zip(state, slope, strict=True))
-    return state
+    video_modality: float = Field(default=1.0, description="guidance of the picture by the sound, 1 for none")
+    audio_modality: float = Field(default=1.0, description="guidance of the sound by the picture, 1 for none")
+    rescale: float = Field(
+        default=0.0, ge=0, le=1, description="how far guidance keeps the standard deviation of the data"
+    )
 
 
 @torch.no_grad()
@@ -51,38 +50,113 @@ def sample(
     video_noise: Tensor,
     audio_noise: Tensor,
     first_frame: Tensor | None = None,
+    video: Tensor | None = None,
+    audio: Tensor | None = None,
+    objective: Objective | None = None,
+    generators: Sequence[torch.Generator] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Draw picture and sound latents for captions.
 
+    What is given decides the mode: nothing (text to picture and sound), `first_frame` (image to picture
+    and sound), `video` (picture to sound), `audio` (sound to picture), or an image and sound. What is
+    given comes out bit-equal. The loop never waits for the device, except for noise that `generators`
+    of another device draw.
+
     Args:
-        tokens: caption ids [b, m]. empty_tokens: ids of "no caption" [1, m].
-        video_noise: [b, c, t, h, w]. audio_noise: [b, c, l].
-        first_frame: clean latent frame [b, c, 1, h, w] to start from: it stays as it is.
+        tokens: caption ids [b, m], or features [b, m, d]. empty_tokens: those of "no caption" [1, ...].
+        video_noise: [b, c, t, h, w]. audio_noise: [b, c, l]. Of unit variance, also for what is given:
+            guidance by a modality shows the noise in its place.
+        first_frame: clean leading latent frames [b, c, k, h, w], in most cases one.
+        video: clean picture latents [b, c, t, h, w]. audio: clean sound latents [b, c, l].
+        objective: what the model was trained with (`build_objective`); flow matching if left out.
+        generators: one for each clip; the solver `ddpm` draws its noise from them.
 
     Returns:
-        Normalised latents shaped as the noise.
+        Normalised latents shaped as the noise, float32.
+
+    Raises:
+        UsageError: the solver `ddpm` with a model of flow matching.
+        ValueError: arguments that exclude or need each other.
     """
-    count, _, frames = video_noise.shape[:3]
-    given = torch.zeros(frames, dtype=torch.bool, device=video_noise.device)
-    if first_frame is not None:
-        given[0] = True
-        video_noise = torch.cat([first_frame, video_noise[:, :, 1:]], dim=2)
-    unguided = config.video_guidance == 1.0 and config.audio_guidance == 1.0
-    both = tokens if unguided else torch.cat([tokens, empty_tokens.expand(count, -1)])
-    copies = len(both) // count
+    if video is not None and first_frame is not None:
+        raise ValueError("give the picture as a whole or its first frame, not both")
+    objective = objective or FlowMatching()
+    shifts = config.shift, config.shift if config.audio_shift is None else config.audio_shift
+    schedules = [objective.schedule(config.steps, shift) for shift in shifts]
+    paths = [_path(objective, schedule) for schedule in schedules]
+    solvers = [_solver(config, objective, path, generators) for path in paths]
+    tracks = (
+        _track(video_noise, first_frame if video is None else video),
+        _track(audio_noise, audio),
+    )
+    denoise = GuidedDenoiser(
+        model,
+        objective,
+        tokens,
+        empty_tokens,
+        scales=(
+            None
+            if video is not None
+            else Scales(config.video_guidance, config.video_modality, config.rescale),
+            None
+            if audio is not None
+            else Scales(config.audio_guidance, config.audio_modality, config.rescale),
+        ),
+        noise=(video_noise, audio_noise),
+    )
+    states = [track.start for track in tracks]
+    for index in range(config.steps):
+        streams = [
+            Stream(state, track.levels(schedule[index]), *path[index])
+            for state, track, schedule, path in zip(states, tracks, schedules, paths, strict=True)
+        ]
+        expected = denoise(streams[0], streams[1])
+        states = [
+            torch.where(track.given, track.start, solver.step(index, state, data))
+            for track, solver, state, data in zip(tracks, solvers, states, expected, strict=True)
+        ]
+    return states[0], states[1]
 
-    def velocity(state: tuple[Tensor, ...], sigma: float) -> tuple[Tensor, ...]:
-        video, audio = (x.repeat(copies, *[1] * (x.dim() - 1)) for x in state)
-        levels = torch.where(given, 0.0, sigma).expand(len(both), -1)
-        sound_level = torch.full((len(both), 1), sigma, device=audio.device)
-        slopes = model(Modality(video, levels), Modality(audio, sound_level), both)
-        if not unguided:
-            scales = (config.video_guidance, config.audio_guidance)
-            slopes = tuple(
-                guided(x[:count], x[count:], scale) for x, scale in zip(slopes, scales, strict=True)
-            )
-        return slopes[0] * ~given[None, None, :, None, None], slopes[1]
 
-    schedule = noise_schedule(config.steps, config.shift)
-    video, audio = euler(velocity, (video_noise, audio_noise), schedule)
-    return video, audio
+@dataclass(frozen=True)
+class _Track:
+    """One modality on its way: what it starts from, and which of its latent frames are given.
+
+    start: noise, clean where given, [b, c, t, h, w] or [b, c, l]. given: bool, broadcasts to it.
+    """
+
+    start: Tensor
+    given: Tensor
+
+    def levels(self, sigma: float) -> Tensor:
+        """Noise levels [b, t] of picture frames, or [b, 1] of sound, at level `sigma`."""
+        return torch.where(self.given, 0.0, sigma).flatten(1).expand(len(self.start), -1)
+
+
+def _track(noise: Tensor, clean: Tensor | None) -> _Track:
+    """A modality of which leading latent frames, all of them or none are given."""
+    noise = noise.float()
+    frames = noise.shape[2] if noise.dim() == 5 else 1
+    known = 0 if clean is None else clean.shape[2]
+    start = noise if clean is None else torch.cat([clean.to(noise), noise[:, :, known:]], dim=2)
+    given = torch.arange(frames, device=noise.device) < known
+    return _Track(start, given.view(1, 1, -1, *[1] * (noise.dim() - 3)))
+
+
+def _path(objective: Objective, schedule: Sequence[float]) -> Path:
+    alpha, beta = objective.coefficients(torch.tensor(schedule, dtype=torch.float64))
+    return list(zip(alpha.tolist(), beta.tolist(), strict=True))
+
+
+def _solver(
+    config: SamplerConfig, objective: Objective, path: Path, generators: Sequence[torch.Generator] | None
+) -> Solver:
+    if config.solver == "euler":
+        return FirstOrder(path)
+    if config.solver == "unipc":
+        return UniPC(path)
+    if not isinstance(objective, DDPM):
+        raise UsageError("sampler.solver: ddpm draws from models of DDPM; use euler or unipc for this one")
+    if generators is None:
+        raise ValueError("the solver ddpm needs a generator for each clip")
+    return Ancestral(objective.config, config.steps, generators)

@@ -1,0 +1,112 @@
+"""What a denoiser learns: the protocol of objectives, and the loss that is common to them."""
+
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+
+from pydantic import Field
+from torch import Tensor
+
+from veo_core.models.transformer import JointTransformer, Modality
+from veo_core.records.base import Record
+
+
+class Objective(Protocol):
+    """A path `alpha * data + beta * noise` from data to noise, and what is predicted along it.
+
+    Noise levels `sigma` are in [0, 1], for each objective: 0 is data, 1 is noise.
+    """
+
+    def trained(self, sigma: Tensor) -> Tensor:
+        """The nearest levels from `sigma` on that the model trains at; 0 stays 0 and nothing else does."""
+        ...
+
+    def coefficients(self, sigma: Tensor) -> tuple[Tensor, Tensor]:
+        """Alpha and beta at trained levels, shaped as `sigma`."""
+        ...
+
+    def noisy(self, data: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+        """The points of the path at trained levels that broadcast to `data`."""
+        ...
+
+    def target(self, data: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+        """What the model is to predict there."""
+        ...
+
+    def data(self, point: Tensor, prediction: Tensor, alpha: float, beta: float) -> Tensor:
+        """The data that a prediction at `point` implies."""
+        ...
+
+    def schedule(self, steps: int, shift: float) -> list[float]:
+        """`steps + 1` falling trained levels to sample at, from 1 to 0."""
+        ...
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A training batch on the model's device: clean latents, noise alike, levels, caption ids.
+
+    video [b, c, t, h, w]; audio [b, c, l]; sigma_video [b, t]; sigma_audio [b, 1]; tokens [b, m].
+    The weights, shaped as the levels, say how much each latent's error counts; they are 1 on average.
+    Left out, every latent counts that is not given.
+    """
+
+    video: Tensor
+    audio: Tensor
+    video_noise: Tensor
+    audio_noise: Tensor
+    sigma_video: Tensor
+    sigma_audio: Tensor
+    tokens: Tensor
+    video_weight: Tensor | None = None
+    audio_weight: Tensor | None = None
+
+    def share(self, rank: int, world: int) -> Self:
+        """Every `world`-th clip from `rank` on, with its weight in the whole batch.
+
+        Where shares are equal, the mean of their losses is the loss of the whole batch, however the
+        given latents, which do not count, are spread over them.
+        """
+        weighted = replace(
+            self,
+            video_weight=counted(self.sigma_video) if self.video_weight is None else self.video_weight,
+            audio_weight=counted(self.sigma_audio) if self.audio_weight is None else self.audio_weight,
+        )
+        return replace(weighted, **{name: value[rank::world] for name, value in vars(weighted).items()})
+
+
+class LossConfig(Record):
+    """How the losses of the modalities are summed."""
+
+    video_weight: float = Field(default=1.0, ge=0, description="weight of the picture's loss")
+    audio_weight: float = Field(default=1.0, ge=0, description="weight of the sound's loss")
+
+
+def counted(sigma: Tensor) -> Tensor:
+    """Weights of mean 1 that leave out what is given: levels of 0."""
+    noisy = (sigma > 0).float()
+    return noisy * (noisy.numel() / noisy.sum().clamp(min=1.0))
+
+
+def losses(
+    objective: Objective, model: JointTransformer, batch: Batch, config: LossConfig | None = None
+) -> dict[str, Tensor]:
+    """Mean squared error of each modality where there is noise, and their weighted sum as `loss`.
+
+    A masked mean for each modality keeps the one with more latents from owning the loss.
+    """
+    config = config or LossConfig()
+    sigma_video, sigma_audio = objective.trained(batch.sigma_video), objective.trained(batch.sigma_audio)
+    video_level, audio_level = sigma_video[:, None, :, None, None], sigma_audio[:, None]
+    video, audio = model(
+        Modality(objective.noisy(batch.video, batch.video_noise, video_level), sigma_video),
+        Modality(objective.noisy(batch.audio, batch.audio_noise, audio_level), sigma_audio),
+        batch.tokens,
+    )
+    video_error = (video - objective.target(batch.video, batch.video_noise, video_level)).square()
+    audio_error = (audio - objective.target(batch.audio, batch.audio_noise, audio_level)).square()
+    video_weight = counted(sigma_video) if batch.video_weight is None else batch.video_weight
+    audio_weight = counted(sigma_audio) if batch.audio_weight is None else batch.audio_weight
+    video_loss = (video_error.mean((1, 3, 4)) * video_weight).mean()
+    audio_loss = (audio_error.mean(1) * audio_weight).mean()
+    total = config.video_weight * video_loss + config.audio_weight * audio_loss
+    return {"loss": total, "video": video_loss.detach(), "audio": audio_loss.detach()}
