@@ -109,7 +109,9 @@ def _prepared(film: Film, folder: Path) -> Sample:
     chain = Chain(folder / "prepared", chosen, "")
     chain.run(["collect", "prepare"])
     clips = chain.clips("prepare")
-    return Sample(clips[0].clip_id, "", "", "train", chain.store.get_bytes(clips[0].media))
+    clip = clips[0]
+    media = chain.store.get_bytes(clip.media)
+    return Sample(clip.clip_id, "", "", clip.facts.width, clip.facts.height, media)
 
 
 def _wrong_frames(film: Film, seed: int, folder: Path) -> Iterator[Row]:

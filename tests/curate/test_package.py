@@ -7,7 +7,7 @@ import pytest
 from packing import make_clip, make_clips, pack
 
 from veo_core.curate.package import PackageConfig
-from veo_core.data.clips import read_samples
+from veo_core.data.clips import dataset_shards, read_shard
 from veo_core.errors import UsageError
 from veo_core.records.clip import NearPair
 
@@ -210,16 +210,21 @@ def test_curated_world_is_packed_into_one_bucket(curated):
     assert (packed.spec.fps, packed.spec.audio_rate) == (8.0, 48_000)
 
 
-def test_training_reads_the_largest_bucket_and_says_what_it_leaves_out(store, capsys):
+def test_training_reads_the_clips_of_each_bucket_and_split_the_largest_bucket_first(store):
     square = make_clips(store, 30)
     wide = make_clips(store, 20, first=30, width=114)
     packed = pack(store, square + wide, clips_per_shard=8, validation_share=0.2)
-    samples = read_samples(packed.manifest, store)
-    assert (
-        "bucket 64x64x17 with 30 clips is used, 20 clips of other buckets are not" in capsys.readouterr().out
-    )
-    read = {sample.clip_id: sample for split in samples.values() for sample in split}
-    assert read.keys() == {clip.clip_id for clip in square}
-    for clip in square:
-        assert read[clip.clip_id].media == store.get_bytes(clip.media)
-        assert read[clip.clip_id].split == packed.clips[clip.clip_id].split
+    buckets = dataset_shards(packed.manifest, store)
+    assert list(buckets) == ["64x64x17", "112x64x17"]
+    for clips, splits in zip((square, wide), buckets.values(), strict=True):
+        read = {
+            sample.clip_id: (split, sample)
+            for split, shards in splits.items()
+            for shard in shards
+            for sample in read_shard(shard, store)
+        }
+        assert read.keys() == {clip.clip_id for clip in clips}
+        for clip in clips:
+            split, sample = read[clip.clip_id]
+            assert sample.media == store.get_bytes(clip.media)
+            assert split == packed.clips[clip.clip_id].split

@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from conftest import FIT, context
 
 from veo_core.data.latents import load_frames
@@ -97,7 +96,7 @@ def test_first_frame_when_given_then_the_clip_starts_with_its_reconstruction(sto
     images = frames[:, :, 0].permute(0, 2, 3, 1).numpy()
     films = generator(["a red square", ""], seed=0, steps=2, first_frames=images)
     pictures = frames[:, :, :1].float() / 127.5 - 1
-    rebuilt = generator.video_vae.decode(generator.video_vae.encode(pictures))
+    rebuilt = generator.video_codec.decode(generator.video_codec.encode(pictures))
     expected = ((rebuilt[:, :, 0] + 1) * 127.5).permute(0, 2, 3, 1).numpy()
     for film, picture in zip(films, expected, strict=True):
         assert np.abs(film.frames[0] - picture).mean() < 1.5

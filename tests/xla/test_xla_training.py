@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from veo_core.data.latents import LatentClips
+from veo_core.data.latents import LatentBucket, LatentClip, LatentLayout, store_shard
+from veo_core.data.mapped import MappedShard
 from veo_core.data.spec import ClipSpec
 from veo_core.diffusion.flow import flow_losses
 from veo_core.models.text import TextEncoder, Vocabulary
@@ -30,14 +31,11 @@ def train(accelerator: str, store: Store, steps: int = 3) -> list[dict[str, floa
     )
     torch.manual_seed(0)
     model = runtime.place(JointTransformer(SHAPE))
-    clips = LatentClips(
-        base=torch.randn(6, *SHAPE.video_shape),
-        full=torch.empty(0),
-        enlarged=torch.empty(0),
-        audio=torch.randn(6, *SHAPE.audio_shape),
-        captions=["a red circle moving left"] * 6,
-        short_captions=["a red circle"] * 6,
-    )
+    tensors = {"video": torch.randn(6, *SHAPE.video_shape), "audio": torch.randn(6, *SHAPE.audio_shape)}
+    captions = {"caption": "a red circle moving left", "short_caption": "a red circle"}
+    named = [LatentClip(clip_id=str(row), split="train", bucket="b", row=row, **captions) for row in range(6)]
+    shard = MappedShard(store_shard(tensors, named, store), 6, store, made_by="encode_latents")
+    clips = LatentBucket("b", LatentLayout(clip=SPEC, video_channels=16, audio_channels=16), [shard])
     source = BatchSource(clips, VOCABULARY, config, runtime)
     context = Context(stage="base", store=store, seed=0, key=accelerator, workers=1)
     return fit(

@@ -1,7 +1,8 @@
 """Precomputed latents: a dataset of memory-mapped shards by split and bucket, with captions.
 
-A shard is a safetensors file whose tensors have a row for each clip. Tables of the manifest: `latents` names the shards, `captions` the clips. File `layout` says
-what the latents of each bucket stand for.
+A shard is a safetensors file whose tensors have a row for each clip. Tables of the manifest: `latents` names
+the shards, `captions` the clips. File `layout` says what the latents of each bucket stand for, `statistics`
+the mean and standard deviation of their channels.
 """
 
 import json

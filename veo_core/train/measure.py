@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from veo_core.data.mapped import Rows
-
 from veo_core.train.runtime import Runtime
 
 
