@@ -8,7 +8,7 @@ import torch
 
 from veo_core.diffusion.build import build_objective
 from veo_core.diffusion.flow import FlowMatching, flow_losses, interpolate
-from veo_core.diffusion.objective import Batch, LossConfig, losses
+from veo_core.diffusion.objective import Batch, LossConfig, counted, denoising_losses
 from veo_core.errors import UsageError
 from veo_core.models.objective import ObjectiveConfig
 from veo_core.models.transformer import Modality
@@ -81,7 +81,7 @@ def test_ddpm_losses_regress_the_target_of_diffusers_at_its_noisy_points(model, 
             table.get_velocity(batch.video, batch.video_noise, timesteps),
             table.get_velocity(batch.audio, batch.audio_noise, sound_steps),
         )
-    result = losses(build_objective(config), model, batch)
+    result = denoising_losses(build_objective(config), model, batch)
     torch.testing.assert_close(result["video"], (video - targets[0]).square().mean().detach())
     torch.testing.assert_close(result["audio"], (audio - targets[1]).square().mean().detach())
 
@@ -139,7 +139,7 @@ def test_loss_when_something_is_given_then_its_target_does_not_leak(model, batch
     objective = build_objective(ObjectiveConfig(**settings))
 
     def gradient(of: Batch) -> tuple[dict[str, torch.Tensor], list[torch.Tensor]]:
-        result = losses(objective, model, of)
+        result = denoising_losses(objective, model, of)
         return result, torch.autograd.grad(result["loss"], list(model.parameters()), allow_unused=True)
 
     (first, slopes), (second, other_slopes) = gradient(batch), gradient(other)
@@ -150,18 +150,23 @@ def test_loss_when_something_is_given_then_its_target_does_not_leak(model, batch
 
 
 def test_loss_sums_the_modalities_by_their_weights(model, batch):
-    plain = losses(FlowMatching(), model, batch)
-    weighted = losses(FlowMatching(), model, batch, LossConfig(video_weight=0.5, audio_weight=3.0))
+    plain = denoising_losses(FlowMatching(), model, batch)
+    weighted = denoising_losses(FlowMatching(), model, batch, LossConfig(video_weight=0.5, audio_weight=3.0))
     torch.testing.assert_close(weighted["loss"], 0.5 * plain["video"] + 3.0 * plain["audio"])
 
 
-def test_loss_of_all_clips_is_the_mean_over_equal_shares(model, batch):
+def test_loss_of_all_clips_is_the_mean_of_equal_shares_that_bring_their_weights(model, batch):
     batch = with_levels(batch, [[0.4] * 3, [0.0, 0.0, 0.9]], [[0.0], [0.2]])
     whole = flow_losses(model, batch)
-    parts = [flow_losses(model, batch.share(rank, 2)) for rank in range(2)]
+    weighted = dataclasses.replace(
+        batch, video_weight=counted(batch.sigma_video), audio_weight=counted(batch.sigma_audio)
+    )
+    parts = [
+        flow_losses(model, Batch(**{name: value[clip : clip + 1] for name, value in vars(weighted).items()}))
+        for clip in range(2)
+    ]
     for name, value in whole.items():
         torch.testing.assert_close(sum(part[name] for part in parts) / 2, value)
-    assert batch.share(1, 2).tokens.tolist() == batch.tokens[1:].tolist()
 
 
 def test_config_when_epsilon_is_to_have_no_terminal_signal_then_one_line_says_why():

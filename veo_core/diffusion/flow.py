@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from veo_core.diffusion.levels import Levels, NoiseConfig, draw_levels, shifted
-from veo_core.diffusion.objective import Batch, losses
+from veo_core.diffusion.objective import Batch, denoising_losses
 from veo_core.models.transformer import JointTransformer
 
 __all__ = [
@@ -76,4 +76,4 @@ class FlowMatching:
 
 def flow_losses(model: JointTransformer, batch: Batch) -> dict[str, Tensor]:
     """Mean squared velocity error of each modality where there is noise, and their sum as `loss`."""
-    return losses(FlowMatching(), model, batch)
+    return denoising_losses(FlowMatching(), model, batch)

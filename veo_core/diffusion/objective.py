@@ -1,7 +1,7 @@
 """What a denoiser learns: the protocol of objectives, and the loss that is common to them."""
 
-from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from dataclasses import dataclass
+from typing import Protocol
 
 from pydantic import Field
 from torch import Tensor
@@ -46,8 +46,9 @@ class Batch:
     """A training batch on the model's device: clean latents, noise alike, levels, caption ids.
 
     video [b, c, t, h, w]; audio [b, c, l]; sigma_video [b, t]; sigma_audio [b, 1]; tokens [b, m].
-    The weights, shaped as the levels, say how much each latent's error counts; they are 1 on average.
-    Left out, every latent counts that is not given.
+    The weights, shaped as the levels, say how much each latent's error counts. A process's share of a
+    larger batch brings its part of that batch's weights (`counted`), so that the mean of the shares' losses
+    is the loss of the whole batch. Left out, they are those of this batch.
     """
 
     video: Tensor
@@ -59,19 +60,6 @@ class Batch:
     tokens: Tensor
     video_weight: Tensor | None = None
     audio_weight: Tensor | None = None
-
-    def share(self, rank: int, world: int) -> Self:
-        """Every `world`-th clip from `rank` on, with its weight in the whole batch.
-
-        Where shares are equal, the mean of their losses is the loss of the whole batch, however the
-        given latents, which do not count, are spread over them.
-        """
-        weighted = replace(
-            self,
-            video_weight=counted(self.sigma_video) if self.video_weight is None else self.video_weight,
-            audio_weight=counted(self.sigma_audio) if self.audio_weight is None else self.audio_weight,
-        )
-        return replace(weighted, **{name: value[rank::world] for name, value in vars(weighted).items()})
 
 
 class LossConfig(Record):
@@ -87,7 +75,7 @@ def counted(sigma: Tensor) -> Tensor:
     return noisy * (noisy.numel() / noisy.sum().clamp(min=1.0))
 
 
-def losses(
+def denoising_losses(
     objective: Objective, model: JointTransformer, batch: Batch, config: LossConfig | None = None
 ) -> dict[str, Tensor]:
     """Mean squared error of each modality where there is noise, and their weighted sum as `loss`.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from veo_core.diffusion.build import build_objective
 from veo_core.diffusion.cascade import CascadeSampler, enlarge, upsample
 from veo_core.diffusion.sampler import SamplerConfig, sample
 from veo_core.generate.request import Request, check_request
@@ -62,6 +63,7 @@ class Generator:
         self.video_codec, self.audio_codec = runtime.place(video_codec), runtime.place(audio_codec)
         self.base, self.upsampler = runtime.place(base), runtime.place(upsampler)
         self.clip = base.config.clip
+        self.objective = build_objective(base.config.objective)
 
     @classmethod
     def load(cls, files: ModelFiles, store: Store, runtime: RuntimeConfig | None = None) -> Self:
@@ -176,6 +178,7 @@ class Generator:
                 first_frame=None if first is None else self._encode(first[:, None], self.clip.upscale),
                 video=None if video is None else self._encode(video, self.clip.upscale),
                 audio=None if audio is None else self.audio_codec.encode(self.runtime.send(audio)),
+                objective=self.objective,
                 generators=generators,
             )
             if video is None:

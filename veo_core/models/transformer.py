@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from veo_core.data.spec import ClipSpec
 from veo_core.models.layers import attention, patchify, unpatchify, zero_
+from veo_core.models.objective import ObjectiveConfig
 from veo_core.models.positions import (
     CoordinateEmbedding,
     audio_positions,
@@ -42,11 +43,13 @@ class Modality:
 
 
 class JointTransformer(nn.Module):
-    """Predicts the velocity (noise minus data) of picture and sound latents together."""
+    """Predicts what `objective` names of picture and sound latents together: in most cases the velocity,
+    noise minus data."""
 
     class Config(Record):
         clip: ClipSpec = ClipSpec()
         text: TextEncoder.Config = TextEncoder.Config()
+        objective: ObjectiveConfig = ObjectiveConfig()
         video_channels: int = Field(default=16, description="channels of a picture latent")
         audio_channels: int = Field(default=16, description="channels of a sound latent")
         patch: int = Field(default=2, description="latents to a token along each side")
@@ -77,6 +80,12 @@ class JointTransformer(nn.Module):
             """Rows and columns of picture tokens."""
             cell = self.clip.video.space * self.patch
             return self.clip.base_height // cell, self.clip.base_width // cell
+
+        @property
+        def token_counts(self) -> tuple[int, int]:
+            """Tokens of a clip's picture and of its sound."""
+            rows, columns = self.grid
+            return self.clip.latent_frames * rows * columns, self.clip.audio_latents
 
         @property
         def video_shape(self) -> tuple[int, int, int, int]:
@@ -127,7 +136,7 @@ class JointTransformer(nn.Module):
         return [float(index) for index in range(len(seconds))]
 
     def forward(self, video: Modality, audio: Modality, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Velocities shaped as `video.latents` and `audio.latents`.
+        """Predictions shaped as `video.latents` and `audio.latents`.
 
         Args:
             video: latents [b, c, t, h, w], sigma [b, t].

@@ -10,9 +10,12 @@ from torch import Tensor
 
 from veo_core.data.latents import LatentBucket, LatentLayout, load_latents
 from veo_core.data.loader import LatentLoader
-from veo_core.diffusion.flow import Batch, NoiseConfig, draw_levels, flow_losses
+from veo_core.diffusion.build import build_objective
+from veo_core.diffusion.levels import NoiseConfig, draw_levels
+from veo_core.diffusion.objective import Batch, LossConfig, counted, denoising_losses
 from veo_core.errors import UsageError
 from veo_core.models.files import parameter_count
+from veo_core.models.objective import ObjectiveConfig
 from veo_core.models.text import TextEncoder, Vocabulary
 from veo_core.models.transformer import JointTransformer
 from veo_core.records.manifest import Manifest
@@ -35,7 +38,9 @@ class BaseTraining(FitConfig):
     text_length: int = Field(default=32, description="tokens that every caption is padded to")
     text_depth: int = Field(default=1, description="transformer blocks of the text encoder")
     short_captions: float = Field(default=0.2, description="share of clips that train on the short caption")
+    objective: ObjectiveConfig = ObjectiveConfig()
     noise: NoiseConfig = NoiseConfig()
+    loss: LossConfig = LossConfig()
 
     def model_config_for(self, layout: LatentLayout, vocabulary: Vocabulary) -> JointTransformer.Config:
         """The configuration of the model that trains on such latents."""
@@ -43,6 +48,7 @@ class BaseTraining(FitConfig):
         return JointTransformer.Config(
             clip=layout.clip,
             text=text,
+            objective=self.objective,
             video_channels=layout.video_channels,
             audio_channels=layout.audio_channels,
             width=self.width,
@@ -61,10 +67,11 @@ def run(*, latents: Manifest, config: BaseTraining, context: Context) -> Manifes
     runtime = Runtime(config.runtime)
     torch.manual_seed(context.seed)
     model = runtime.place(JointTransformer(config.model_config_for(train.layout, vocabulary)))
+    objective = build_objective(config.objective)
     with BatchSource(train, vocabulary, config, runtime) as source:
 
         def losses(generator: torch.Generator) -> dict[str, Tensor]:
-            return flow_losses(model, source.draw(generator))
+            return denoising_losses(objective, model, source.draw(generator), config.loss)
 
         history = fit(
             model,
@@ -81,7 +88,10 @@ def run(*, latents: Manifest, config: BaseTraining, context: Context) -> Manifes
         torch.no_grad(),
         runtime.autocast(),
     ):
-        rows = [runtime.fetch(flow_losses(model, held.draw(generator))) for _ in range(8)]
+        rows = [
+            runtime.fetch(denoising_losses(objective, model, held.draw(generator), config.loss))
+            for _ in range(8)
+        ]
     metrics = {f"validation_{name}": sum(row[name] for row in rows) / len(rows) for name in rows[0]}
     metrics["parameters"] = float(parameter_count(model))
     return training_manifest(model, history, metrics, config, context)
@@ -109,6 +119,7 @@ class BatchSource:
     ) -> None:
         self.vocabulary, self.config, self.runtime = vocabulary, config, runtime
         self.empty = vocabulary.tokens([""], config.text_length)
+        self.token_counts = config.model_config_for(clips.layout, vocabulary).token_counts
         self.loader = LatentLoader(
             [clips],
             config.batch,
@@ -129,7 +140,7 @@ class BatchSource:
         config, shard = self.config, self.runtime.shard
         drawn = self.loader.draw(generator)
         random, clips, layout = drawn.generator, drawn.clips, drawn.bucket.layout
-        levels = draw_levels(config.noise, config.batch, layout.clip.latent_frames, random)
+        levels = draw_levels(config.noise, config.batch, layout.clip.latent_frames, random, self.token_counts)
         short = torch.rand(config.batch, generator=random) < config.short_captions
         chosen = [
             pair[use_short]
@@ -148,6 +159,8 @@ class BatchSource:
             sigma_video=shard(levels.video),
             sigma_audio=shard(levels.audio),
             tokens=self._sent(tokens),
+            video_weight=shard(counted(levels.video)),
+            audio_weight=shard(counted(levels.audio)),
         )
 
     def _sent(self, share: Tensor) -> Tensor:
