@@ -1,46 +1,16 @@
 import math
-import os
-import signal
 
 import pytest
 import torch
+from small_run import CONFIG, Residual, SmallRun, context
 from torch import nn
 
 from veo_core.errors import UsageError
-from veo_core.stage import Context
 from veo_core.storage import Store
 from veo_core.train.checkpoint import Checkpoints
-from veo_core.train.loop import FitConfig, fit, learning_rate
+from veo_core.train.loop import FitConfig, learning_rate
+from veo_core.train.optimiser import build_optimisers
 from veo_core.train.runtime import Runtime, RuntimeConfig
-
-CONFIG = FitConfig(steps=23, batch=8, log_every=5, warmup=3, checkpoint_seconds=0.0)
-
-
-class Line:
-    """A regression that counts its steps and can fail at one of them."""
-
-    def __init__(self) -> None:
-        torch.manual_seed(0)
-        self.model = nn.Sequential(nn.Linear(4, 16), nn.GELU(), nn.Linear(16, 1))
-        self.calls = 0
-        self.at: dict[int, object] = {}
-
-    def losses(self, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        self.calls += 1
-        x = torch.randn(8, 4, generator=generator)
-        loss = (self.model(x) - x.sum(1, keepdim=True)).square().mean()
-        match self.at.get(self.calls):
-            case BaseException() as error:
-                raise error
-            case "terminate":
-                os.kill(os.getpid(), signal.SIGTERM)
-            case "nan":
-                loss = loss * math.nan
-        return {"loss": loss}
-
-    def fit(self, store: Store, key: str, config: FitConfig = CONFIG) -> list[dict[str, float]]:
-        context = Context(stage="line", store=store, seed=3, key=key, workers=1)
-        return fit(self.model, self.losses, config=config, runtime=Runtime(config.runtime), context=context)
 
 
 @pytest.fixture
@@ -48,70 +18,161 @@ def store(tmp_path):
     return Store(str(tmp_path))
 
 
+def with_(**changes) -> FitConfig:
+    return FitConfig.model_validate({**CONFIG.model_dump(), **changes})
+
+
+def assert_same_weights(a: SmallRun, b: SmallRun, **tolerance) -> None:
+    for name, weight in a.weights().items():
+        if tolerance:
+            torch.testing.assert_close(b.weights()[name], weight, **tolerance)
+        else:
+            assert torch.equal(b.weights()[name], weight), name
+
+
 def test_fit_lowers_the_loss_and_logs_every_interval(store):
-    history = Line().fit(store, "a", CONFIG.model_copy(update={"steps": 200, "learning_rate": 1e-2}))
+    history = SmallRun(with_(steps=200, learning_rate=1e-2)).fit(store)
     assert [row["step"] for row in history] == list(range(5, 201, 5))
     assert history[-1]["loss"] < 0.2 * history[0]["loss"]
     assert set(history[0]) == {"step", "loss", "gradient", "learning_rate"}
 
 
 @pytest.mark.parametrize("crash", [2, 8, 11, 22])
-def test_resumed_run_equals_the_uninterrupted_one_bit_for_bit(store, crash):
-    whole = Line()
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_resumed_run_equals_the_uninterrupted_one_bit_for_bit(store, crash, optimiser):
+    config = with_(optimiser=optimiser)
+    whole = SmallRun(config)
     expected = whole.fit(store, "whole")
-    killed = Line()
+    killed = SmallRun(config)
     killed.at[crash] = ConnectionError("killed")
     with pytest.raises(ConnectionError):
         killed.fit(store, "killed")
-    resumed = Line()
+    resumed = SmallRun(config)
     assert resumed.fit(store, "killed") == expected
     assert resumed.calls == CONFIG.steps - (crash - 1) // 5 * 5
-    for a, b in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
-        assert torch.equal(a, b)
+    assert_same_weights(whole, resumed)
 
 
 def test_terminated_run_saves_exits_with_143_and_resumes_at_that_step(store):
-    whole = Line()
+    whole = SmallRun()
     expected = whole.fit(store, "whole")
-    stopped = Line()
+    stopped = SmallRun(with_(checkpoint_seconds=1e9))
     stopped.at[7] = "terminate"
     with pytest.raises(SystemExit) as stop:
-        stopped.fit(store, "stopped", CONFIG.model_copy(update={"checkpoint_seconds": 1e9}))
+        stopped.fit(store, "stopped")
     assert stop.value.code == 143
-    resumed = Line()
-    history = resumed.fit(store, "stopped")
+    resumed = SmallRun()
+    assert resumed.fit(store, "stopped") == expected
     assert resumed.calls == CONFIG.steps - 7
-    assert [row["loss"] for row in history] == pytest.approx([row["loss"] for row in expected], rel=1e-6)
-    for a, b in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
-        assert torch.equal(a, b)
+    assert_same_weights(whole, resumed)
 
 
-def test_loss_that_is_not_finite_stops_naming_the_steps_and_keeps_the_checkpoint(store):
-    line = Line()
-    line.at[13] = "nan"
-    with pytest.raises(UsageError, match="step 13"):
-        line.fit(store, "nan")
-    context = Context(stage="line", store=store, seed=3, key="nan", workers=1)
-    tensors, checkpoint = Checkpoints(context).load()
+def test_loss_that_is_not_finite_stops_naming_step_and_batch_and_keeps_the_checkpoint(store):
+    run = SmallRun()
+    run.at[13] = "nan"
+    with pytest.raises(UsageError, match=r"not finite in step 13 on the batch clip-\d+, .* 4 more") as error:
+        run.fit(store)
+    assert "\n" not in str(error.value)
+    tensors, checkpoint = Checkpoints(context(store)).load()
     assert checkpoint.step == 10
     assert all(tensor.isfinite().all() for tensor in tensors.values())
+    again = SmallRun()
+    again.fit(store, "other")
+    generator = torch.Generator().manual_seed(3 * 1_000_003 + 12)
+    again.losses(generator)
+    assert all(name in store.get_mark("small/k/diverged.json").decode() for name in again.drawn)
 
 
-def test_checkpoint_when_its_tensors_were_altered_then_it_is_refused(store):
-    context = Context(stage="line", store=store, seed=0, key="x", workers=1)
-    Checkpoints(context).save(1, {"a": torch.ones(2)}, {})
-    store.set_mark("line/x/checkpoint-0-1-of-1.safetensors", b"other")
-    with pytest.raises(UsageError, match="damaged"):
-        Checkpoints(context).load()
+def test_weights_that_are_not_finite_are_never_saved(store):
+    run = SmallRun(with_(steps=5))
+
+    def spoil(bias: torch.Tensor) -> None:
+        if run.calls == 5:
+            bias.data.fill_(math.inf)
+
+    run.model.leave.bias.register_post_accumulate_grad_hook(spoil)
+    with pytest.raises(UsageError, match="weights are not finite at step 5"):
+        run.fit(store)
+    assert Checkpoints(context(store)).load() is None
 
 
-def test_checkpoint_when_a_save_is_cut_short_then_the_one_before_counts(store):
-    context = Context(stage="line", store=store, seed=0, key="x", workers=1)
-    Checkpoints(context).save(1, {"a": torch.ones(2)}, {})
-    store.set_mark("line/x/checkpoint-1-1-of-1.safetensors", b"half of the next one")
-    tensors, checkpoint = Checkpoints(context).load()
-    assert checkpoint.step == 1
-    assert torch.equal(tensors["a"], torch.ones(2))
+def test_gradients_of_several_draws_make_one_step_of_their_mean(store):
+    run, alone = SmallRun(with_(steps=1, accumulate=2, clip=1e9)), SmallRun()
+    summed = []
+    run.model.leave.weight.register_post_accumulate_grad_hook(lambda p: summed.append(p.grad.clone()))
+    (row,) = run.fit(store)
+    assert run.calls == 2
+
+    generator = torch.Generator().manual_seed(3 * 1_000_003)
+    losses = [alone.losses(generator)["loss"] for _ in range(2)]
+    mean = torch.stack(losses).mean()
+    mean.backward()
+    assert row["loss"] == pytest.approx(mean.item(), rel=1e-5)
+    torch.testing.assert_close(summed[-1], alone.model.leave.weight.grad)
+
+
+def test_model_ends_with_the_average_of_its_weights(store):
+    """With one step of decay 0 the average is the weights; with more it lags behind them."""
+    followed, last = SmallRun(with_(ema=0.0)), SmallRun(with_(ema=0.9))
+    followed.fit(store, "a")
+    last.fit(store, "b")
+    tensors, _ = Checkpoints(context(store, "a")).load()
+    assert torch.equal(followed.weights()["enter.weight"], tensors["weights/enter.weight"])
+    tensors, _ = Checkpoints(context(store, "b")).load()
+    assert torch.equal(last.weights()["enter.weight"], tensors["average/enter.weight"])
+    assert not torch.equal(tensors["average/enter.weight"], tensors["weights/enter.weight"])
+
+
+def test_recomputed_blocks_train_the_same_model_bit_for_bit(store):
+    plain = SmallRun()
+    expected = plain.fit(store, "plain")
+    runtime = {**CONFIG.runtime.model_dump(), "recompute": 2}
+    recomputed = SmallRun(with_(runtime=runtime))
+    assert recomputed.fit(store, "recomputed") == expected
+    assert_same_weights(plain, recomputed)
+    assert list(recomputed.model.state_dict()) == list(plain.model.state_dict())
+
+
+def test_recomputation_runs_the_forward_pass_of_every_nth_block_again(store):
+    runtime = {**CONFIG.runtime.model_dump(), "recompute": 2}
+    run = SmallRun(with_(steps=1, runtime=runtime))
+    passes = [0, 0, 0]
+    for number, block in enumerate(run.model.blocks):
+        block.rise.register_forward_hook(lambda *_, n=number: passes.__setitem__(n, passes[n] + 1))
+    run.fit(store)
+    assert passes == [2, 1, 2]
+
+
+def test_recomputation_of_a_model_without_blocks_is_refused(store):
+    runtime = {**CONFIG.runtime.model_dump(), "recompute": 1}
+    with pytest.raises(UsageError, match=r"runtime.recompute: Linear has no blocks"):
+        SmallRun(with_(runtime=runtime), nn.Linear(4, 1)).fit(store)
+
+
+def test_muon_takes_the_matrices_inside_blocks_and_adamw_the_rest():
+    model = Residual()
+    model.blocks[0].scale = nn.Parameter(torch.ones(3))
+    muon, adamw = build_optimisers(
+        model, "muon", learning_rate=1e-3, weight_decay=0.1, runtime=Runtime(CONFIG.runtime)
+    )
+    names = {id(p): name for name, p in model.named_parameters()}
+    taken = {names[id(p)] for group in muon.param_groups for p in group["params"]}
+    assert isinstance(muon, torch.optim.Muon)
+    assert taken == {f"blocks.{n}.{layer}.weight" for n in range(3) for layer in ("rise", "fall")}
+    decayed, free = ({names[id(p)] for p in group["params"]} for group in adamw.param_groups)
+    assert decayed == {"enter.weight", "leave.weight"}
+    assert taken | decayed | free == set(names.values())
+    assert {group["weight_decay"] for group in adamw.param_groups} == {0.1, 0.0}
+
+
+def test_muon_of_a_model_without_blocks_is_refused(store):
+    with pytest.raises(UsageError, match="optimiser: Linear has no blocks"):
+        SmallRun(with_(optimiser="muon"), nn.Linear(4, 1)).fit(store)
+
+
+def test_muon_learns(store):
+    history = SmallRun(with_(steps=100, optimiser="muon", learning_rate=1e-2)).fit(store)
+    assert history[-1]["loss"] < 0.2 * history[0]["loss"]
 
 
 def test_learning_rate_warms_up_to_its_peak_and_falls_to_zero():
