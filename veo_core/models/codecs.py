@@ -53,6 +53,40 @@ def _check_path(kind: str, path: str) -> None:
         raise ValueError(f"kind {kind} needs path, the folder of its weights")
 
 
+def open_video_codec(config: VideoCodecConfig) -> VideoCodec:
+    """The codec of others that a recipe names.
+
+    Raises:
+        UsageError: its folder holds no such weights, or the recipe names our own.
+    """
+    if config.kind == "wan":
+        from veo_core.models.wan import WanCodec
+
+        return WanCodec.open(config.path)
+    if config.kind == "ltx2":
+        from veo_core.models.ltx2 import LTX2VideoCodec
+
+        return LTX2VideoCodec.open(config.path)
+    raise UsageError("codec: kind own is loaded from the stage that trained it, not from a folder")
+
+
+def open_audio_codec(config: AudioCodecConfig, clip: ClipSpec) -> AudioCodec:
+    """The codec of others that a recipe names, for clips of this length and rate.
+
+    Raises:
+        UsageError: its folder holds no such weights, the clip does not fit, or the recipe names our own.
+    """
+    if config.kind == "ltx2":
+        from veo_core.models.ltx2 import LTX2Sound
+
+        return AudioCodec(LTX2Sound.open(config.path), clip).eval()
+    if config.kind == "oobleck":
+        from veo_core.models.oobleck import OobleckSound
+
+        return AudioCodec(OobleckSound.open(config.path), clip).eval()
+    raise UsageError("codec: kind own is loaded from the stage that trained it, not from a folder")
+
+
 def load_video_codec(files: dict[str, FileRef], store: Store, *, where: str = "video codec") -> VideoCodec:
     """The codec that a stage stored as `weights` and `config`.
 
@@ -60,12 +94,17 @@ def load_video_codec(files: dict[str, FileRef], store: Store, *, where: str = "v
         UsageError: a file is missing, damaged, or belongs to another configuration.
     """
     kind = stored_kind(files, store, where)
-    model: type[VideoCodec]
     if kind == "own":
-        model = VideoVAE
-    else:
-        raise UsageError(f"{where} config: unknown kind {kind!r} of video codec; known: own, wan, ltx2")
-    return load_stored(model, files, store, where=where)
+        return load_stored(VideoVAE, files, store, where=where)
+    if kind == "wan":
+        from veo_core.models.wan import WanCodec
+
+        return load_stored(WanCodec, files, store, where=where)
+    if kind == "ltx2":
+        from veo_core.models.ltx2 import LTX2VideoCodec
+
+        return load_stored(LTX2VideoCodec, files, store, where=where)
+    raise UsageError(f"{where} config: unknown kind {kind!r} of video codec; known: own, wan, ltx2")
 
 
 def load_audio_codec(
@@ -80,6 +119,14 @@ def load_audio_codec(
     autoencoder: SoundAutoencoder
     if kind == "own":
         autoencoder = MelAutoencoder(load_stored(AudioVAE, files, store, where=where), clip)
+    elif kind == "ltx2":
+        from veo_core.models.ltx2 import LTX2Sound
+
+        autoencoder = load_stored(LTX2Sound, files, store, where=where)
+    elif kind == "oobleck":
+        from veo_core.models.oobleck import OobleckSound
+
+        autoencoder = load_stored(OobleckSound, files, store, where=where)
     else:
         raise UsageError(f"{where} config: unknown kind {kind!r} of audio codec; known: own, ltx2, oobleck")
     return AudioCodec(autoencoder, clip).eval()

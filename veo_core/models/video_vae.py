@@ -88,7 +88,12 @@ class VideoVAE(VideoCodec):
 
     @torch.no_grad()
     def encode(self, video: Tensor) -> Tensor:
-        """Pictures in [-1, 1] to latents of zero mean and unit variance per channel."""
+        """Pictures in [-1, 1] to latents of zero mean and unit variance per channel.
+
+        Raises:
+            UsageError: the pictures do not fit `factors`.
+        """
+        self.factors.latent_shape(*video.shape[2:])
         return self.statistics.normalise(self.posterior(video).mean)
 
     @torch.no_grad()
