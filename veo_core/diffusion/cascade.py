@@ -12,8 +12,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from veo_core.diffusion.flow import interpolate
-from veo_core.diffusion.sampler import euler, noise_schedule
+from veo_core.diffusion.flow import euler, interpolate, noise_schedule
 from veo_core.models.codec import VideoCodec
 from veo_core.models.upsampler import Upsampler
 from veo_core.records.base import Record

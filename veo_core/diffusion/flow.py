@@ -10,22 +10,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from veo_core.diffusion.levels import Levels, NoiseConfig, draw_levels, shifted
+from veo_core.diffusion.levels import shifted
 from veo_core.diffusion.objective import Batch, denoising_losses
 from veo_core.models.transformer import JointTransformer
-
-__all__ = [
-    "Batch",
-    "FlowMatching",
-    "Levels",
-    "NoiseConfig",
-    "draw_levels",
-    "euler",
-    "flow_losses",
-    "interpolate",
-    "noise_schedule",
-    "shifted",
-]
 
 
 def interpolate(data: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:

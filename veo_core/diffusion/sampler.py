@@ -9,15 +9,13 @@ from pydantic import Field
 from torch import Tensor
 
 from veo_core.diffusion.ddpm import DDPM
-from veo_core.diffusion.flow import FlowMatching, euler, noise_schedule
+from veo_core.diffusion.flow import FlowMatching
 from veo_core.diffusion.guidance import GuidedDenoiser, Scales, Stream
 from veo_core.diffusion.objective import Objective
 from veo_core.diffusion.solvers import Ancestral, FirstOrder, Path, Solver, UniPC
 from veo_core.errors import UsageError
 from veo_core.models.transformer import JointTransformer
 from veo_core.records.base import Record
-
-__all__ = ["SamplerConfig", "euler", "noise_schedule", "sample"]
 
 
 class SamplerConfig(Record):
