@@ -68,10 +68,9 @@ def _of_recipe(recipe: Any) -> Any:
 
     video, audio = recipe.train_video_vae.model, recipe.train_audio_vae.model
     layout = LatentLayout(
-        clip=recipe.encode_latents.clip_spec,
+        clip=recipe.encode_latents.clip_spec.model_copy(update={"video": video.factors}),
         video_channels=video.latent_channels,
         audio_channels=audio.latent_channels,
-        space_factor=video.space_factor,
     )
     refining = recipe.train_upsampler
     return Cascade(

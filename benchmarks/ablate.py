@@ -1,0 +1,211 @@
+"""Each choice of the model against its alternative: `RUN=latest STEPS=1500 python -m benchmarks.ablate`.
+
+Base models train on the latents of one run for the same steps with the same seed, with one choice changed
+each; all else of the cascade is the run's. RUN names a finished run, by its id, "latest" or its folder;
+without it one of PRESET is made. `QUICK=1` trains for a few steps and shows the wiring only.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from benchmarks.model.conditioning import films_of
+from benchmarks.model.following import ATTRIBUTES
+from benchmarks.model.scoring import Job, jobs, score_films, summary
+from benchmarks.model.trained import TrainedRun, obtain
+from benchmarks.report import Row, publish, quick, seed
+from veo_core.data.clips import decode_samples
+from veo_core.data.latents import LatentLayout
+from veo_core.errors import UsageError
+from veo_core.evaluate.records import SummaryRow
+from veo_core.models.text import Vocabulary
+from veo_core.models.transformer import JointTransformer
+from veo_core.records.manifest import Manifest
+from veo_core.stage import Context
+from veo_core.train import base as base_stage
+from veo_core.train import upsampler as upsampler_stage
+from veo_core.train.base import BaseTraining
+from veo_core.train.upsampler import UpsamplerTraining
+
+DEFAULT_SEED = 7_450_911
+_STEPS = 1500
+_PROMPTS = 96
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is changed. Keys are those of the configurations.
+
+    Attributes:
+        name: the alternative, in words.
+        model: of the transformer.
+        training: of the stage `train_base`.
+        upsampler: of the stage `train_upsampler`.
+        sampler, cascade: of drawing.
+    """
+
+    name: str
+    model: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    upsampler: dict[str, Any] = field(default_factory=dict)
+    sampler: dict[str, Any] = field(default_factory=dict)
+    cascade: dict[str, Any] = field(default_factory=dict)
+
+
+AS_IT_IS = Choice("as it is")
+CHOICES = (
+    Choice("picture and sound without a common clock", model={"clock": "none"}),
+    Choice("relative positions alone", model={"coordinates": False}),
+    Choice("text by tokens alone, none in the modulation", model={"pooled_text": False}),
+    Choice("one noise level for both", training={"noise": {"shared": 1.0}}),
+    Choice("no guidance", sampler={"video_guidance": 1.0, "audio_guidance": 1.0}),
+    Choice(
+        "upsampler on a clean condition",
+        upsampler={"noise": {"condition": 0.0}},
+        cascade={"condition": 0.0},
+    ),
+)
+FIGURES = {
+    **{f"following_{name}": f"held out: {name}" for name in ATTRIBUTES},
+    "following_all": "held out: all together",
+    "sync_share_50ms": "contacts that sound within 50 ms",
+    "sync_share_100ms": "contacts that sound within 100 ms",
+    "false_onsets": "false onsets",
+}
+
+
+class AblatedTraining(BaseTraining):
+    """The stage's configuration, with values of the transformer's own."""
+
+    model: dict[str, Any] = Field(default_factory=dict)
+
+    def model_config_for(self, layout: LatentLayout, vocabulary: Vocabulary) -> JointTransformer.Config:
+        config = super().model_config_for(layout, vocabulary)
+        return JointTransformer.Config.model_validate({**config.model_dump(), **self.model})
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What all alternatives share: the run, the prompts, and true pictures that want sound.
+
+    Attributes:
+        asked: prompts of held-out combinations.
+        captions, video: of validation clips; pictures uint8 [n, t, h, w, 3].
+        bases: the base models trained so far, by the digest of their configuration.
+    """
+
+    run: TrainedRun
+    steps: int
+    seed: int
+    asked: Sequence[Job]
+    captions: Sequence[Job]
+    video: npt.NDArray[np.uint8]
+    bases: dict[str, Manifest] = field(default_factory=dict)
+
+    def figures(self, choice: Choice) -> dict[str, SummaryRow]:
+        """Train what the choice changes, draw, and let the detectors score; figures by their names."""
+        changed = {"base": self._base(choice)}
+        if choice.upsampler:
+            changed["upsampler"] = self._upsampler(choice)
+        generator = self.run.generator(changed)
+        drawing = self.run.generation()
+        drawing = drawing.model_copy(
+            update={
+                "sampler": drawing.sampler.model_copy(update=choice.sampler),
+                "cascade": drawing.cascade.model_copy(update=choice.cascade),
+            }
+        )
+        fps, store = generator.clip.fps, self.run.store
+        films = films_of(generator, drawing, self.asked, self.seed)
+        drawn = summary(score_films(films, self.asked, store, fps=fps), self.seed)
+        found = {
+            words: drawn.find(name, "held_out" if name.startswith("following") else "all")
+            for name, words in FIGURES.items()
+        }
+        films = films_of(generator, drawing, self.captions, self.seed, video=self.video)
+        sounded = summary(score_films(films, self.captions, store, fps=fps), self.seed)
+        name = "video to audio: contacts that sound within 100 ms"
+        found[name] = sounded.find("sync_share_100ms", "all")
+        return {words: row for words, row in found.items() if row is not None and row.value is not None}
+
+    def _base(self, choice: Choice) -> Manifest:
+        """The base model of a choice; alternatives that do not change it share one."""
+        values = _merged(self.run.config("train_base"), {**choice.training, "steps": self.steps})
+        config = AblatedTraining.parse({**values, "model": choice.model}, where="train_base")
+        if config.digest not in self.bases:
+            self.bases[config.digest] = base_stage.run(
+                latents=self.run.manifest("encode-latents"),
+                config=config,
+                context=self._context(config.digest),
+            )
+        return self.bases[config.digest]
+
+    def _upsampler(self, choice: Choice) -> Manifest:
+        values = _merged(self.run.config("train_upsampler"), choice.upsampler)
+        return upsampler_stage.run(
+            latents=self.run.manifest("encode-latents"),
+            video_vae=self.run.manifest("train-video-vae"),
+            config=UpsamplerTraining.parse(values, where="train_upsampler"),
+            context=self._context("upsampler"),
+        )
+
+    def _context(self, key: str) -> Context:
+        return Context(stage="ablate", store=self.run.store, seed=self.seed, key=key, workers=1)
+
+
+def rows(ablation: Ablation, choices: Sequence[Choice] = CHOICES) -> Iterator[Row]:
+    """Each alternative's figures; `baseline` is the model as it is."""
+    reference = ablation.figures(AS_IT_IS)
+    for words, row in reference.items():
+        yield _row(f"{AS_IT_IS.name}: {words}", row, None)
+    for choice in choices:
+        for words, row in ablation.figures(choice).items():
+            yield _row(f"{choice.name}: {words}", row, reference.get(words))
+
+
+def _row(name: str, figure: SummaryRow, reference: SummaryRow | None) -> Row:
+    assert figure.value is not None
+    baseline = reference.value if reference else None
+    return Row(name, figure.value, figure.unit, figure.ci_low, figure.ci_high, baseline=baseline)
+
+
+def prepare(run: TrainedRun, steps: int, used_seed: int, prompts: int) -> Ablation:
+    """Prompts, and validation clips with their captions."""
+    asked = jobs({"held_out": prompts}, used_seed)
+    samples = run.samples()["validation"][:prompts]
+    clip = run.generator().clip
+    video = np.ascontiguousarray(decode_samples(samples, clip).video.transpose(0, 2, 3, 4, 1))
+    captions = [Job("seen", sample.caption) for sample in samples]
+    return Ablation(run, steps, used_seed, asked, captions, video)
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def main() -> None:
+    used = seed(DEFAULT_SEED)
+    steps = int(os.environ.get("STEPS") or (6 if quick() else _STEPS))
+    with tempfile.TemporaryDirectory(prefix="veo-bench-ablate-") as folder:
+        try:
+            run = obtain(Path(folder), seed=used, quick=quick())
+            found = list(rows(prepare(run, steps, used, 8 if quick() else _PROMPTS)))
+        except UsageError as error:
+            sys.exit(f"error: {error}")
+    publish("ablate", found, used_seed=used)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Benchmarks that need an accelerator; see benchmarks/gpu.md."""

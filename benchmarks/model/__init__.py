@@ -1,0 +1,1 @@
+"""Benchmarks of the model: what it learns, how fast, and each choice against its alternative."""

@@ -1,0 +1,47 @@
+"""Figures of the model: `RUN=latest SEED=123 QUICK=1 python -m benchmarks.model [SECTION ...]`.
+
+RUN names a finished run, by its id, "latest" or its folder; without it one of PRESET is made. All sections
+by default.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from benchmarks.model import autoencoder, compiling, conditioning, following, tutorial
+from benchmarks.model.trained import TrainedRun, obtain
+from benchmarks.report import Row, publish, quick, seed
+from veo_core.errors import UsageError
+
+DEFAULT_SEED = 6_120_733
+SECTIONS: dict[str, Callable[[TrainedRun, int, bool, Path], Iterable[Row]]] = {
+    "following": following.rows,
+    "conditioning": conditioning.rows,
+    "tutorial": tutorial.rows,
+    "autoencoder": autoencoder.rows,
+    "compile": compiling.rows,
+}
+
+
+def main() -> None:
+    chosen = sys.argv[1:] or list(SECTIONS)
+    unknown = [name for name in chosen if name not in SECTIONS]
+    if unknown:
+        sys.exit(f"error: no section {unknown[0]!r}; known: {', '.join(SECTIONS)}")
+    used = seed(DEFAULT_SEED)
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="veo-bench-model-") as name:
+        folder = Path(name)
+        try:
+            run = obtain(folder, seed=used, quick=quick())
+            for section in chosen:
+                (folder / section).mkdir()
+                rows += SECTIONS[section](run, used, quick(), folder / section)
+        except UsageError as error:
+            sys.exit(f"error: {error}")
+    publish("model" if len(chosen) == len(SECTIONS) else f"model-{'-'.join(chosen)}", rows, used_seed=used)
+
+
+if __name__ == "__main__":
+    main()

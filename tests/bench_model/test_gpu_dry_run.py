@@ -1,0 +1,35 @@
+"""The scripts for accelerators, run for real on a CPU at a tiny size."""
+
+import pytest
+
+from benchmarks.gpu.__main__ import TINY, parser, rows
+from benchmarks.gpu.training import measure
+from benchmarks.report import Row
+from veo_core.models.flops import training_flops, transformer_flops
+from veo_core.train.runtime import RuntimeConfig
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Row]:
+    command = "--sizes tiny --accelerator cpu --steps 2 --no-compile"
+    return {row.metric: row for row in rows(parser().parse_args(command.split()), 1)}
+
+
+def test_dry_run_gives_throughput_flops_memory_and_sampling_time(found):
+    assert [metric.removeprefix("tiny, batch 2") for metric in found] == [
+        ", all activations kept: training",
+        ", all activations kept: model FLOPs",
+        ", all activations kept: peak memory",
+        ", activation checkpointing: training",
+        ", activation checkpointing: model FLOPs",
+        ", activation checkpointing: peak memory",
+        ": a clip in 16 steps with guidance",
+    ]
+    assert all(row.value > 0 for row in found.values())
+
+
+def test_flops_a_second_are_those_of_the_clips_a_second():
+    speed = measure(TINY, RuntimeConfig(accelerator="cpu", bfloat16=False), batch=2, steps=2, seed=0)
+    by_hand = speed.clips_per_second * training_flops(transformer_flops(TINY.transformer())) / 1e12
+    assert speed.tflops == pytest.approx(by_hand)
+    assert speed.mfu is None  # the peak of a CPU is not known
