@@ -9,7 +9,7 @@ PRESET ?= world
 RUN ?= latest
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev run curate test test-slow test-xla bench bench-curate compile lint lock report clean
+.PHONY: help setup setup-dev run curate test test-slow test-xla bench bench-curate bench-model bench-ablate compile lint lock report clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,12 @@ bench: setup-dev ## the world's benchmark; QUICK=1 for a shorter run, SEED= for 
 
 bench-curate: setup-dev ## curation against the usual tutorial method; SECTIONS="accuracy memory" for some
 	@$(BIN)/python -m benchmarks.curate $(SECTIONS)
+
+bench-model: setup-dev ## the model's bars; RUN=latest for a finished run, SECTIONS="tutorial compile" for some
+	@$(BIN)/python -m benchmarks.model $(SECTIONS)
+
+bench-ablate: setup-dev ## each choice of the model against its alternative; RUN= as above, STEPS= of each training
+	@$(BIN)/python -m benchmarks.ablate
 
 compile: setup-dev ## compile the pipeline to pipelines/compiled
 	@$(BIN)/python -m pipelines.compile
