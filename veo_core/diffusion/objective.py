@@ -17,7 +17,7 @@ class Objective(Protocol):
     """
 
     def trained(self, sigma: Tensor) -> Tensor:
-        """The nearest levels from `sigma` on that the model trains at; 0 stays 0 and nothing else does."""
+        """Levels moved up to the next ones that the model trains at; 0 stays 0, alone."""
         ...
 
     def coefficients(self, sigma: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,7 +82,7 @@ def denoising_losses(
 
     A masked mean for each modality keeps the one with more latents from owning the loss.
     """
-    config = config or LossConfig()
+    config = LossConfig() if config is None else config
     sigma_video, sigma_audio = objective.trained(batch.sigma_video), objective.trained(batch.sigma_audio)
     video_level, audio_level = sigma_video[:, None, :, None, None], sigma_audio[:, None]
     video, audio = model(
