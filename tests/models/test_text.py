@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from veo_core.errors import UsageError
 from veo_core.models.text import NULL, PAD, UNKNOWN, TextEncoder, Vocabulary, split_words
 
 VOCABULARY = Vocabulary.from_captions(["a red circle moving left", "A blue cross, moving up"])
@@ -22,9 +24,14 @@ def test_tokens_when_a_word_is_new_then_it_is_unknown():
     assert VOCABULARY.tokens(["a purple circle"], 4)[0, 1] == UNKNOWN
 
 
-def test_tokens_when_the_caption_is_empty_or_too_long_then_it_is_null_or_cut():
+def test_tokens_when_the_caption_is_empty_then_it_is_null():
     assert VOCABULARY.tokens([""], 3)[0].tolist() == [NULL, PAD, PAD]
-    assert (VOCABULARY.tokens(["a " * 50], 5) != PAD).all()
+
+
+def test_tokens_when_the_caption_is_too_long_then_the_limit_is_named_or_it_is_cut():
+    with pytest.raises(UsageError, match="the prompt has 50 tokens, the limit is 5; shorten it: 'a a a"):
+        VOCABULARY.tokens(["a " * 50], 5)
+    assert (VOCABULARY.tokens(["a " * 50], 5, cut=True) != PAD).all()
 
 
 def test_split_words_ignores_case_and_keeps_marks():

@@ -178,8 +178,8 @@ def test_folder_when_its_weights_are_of_another_configuration_then_it_says_so(fo
     (other / "config.json").write_text(json.dumps(config | {"base_dim": 16}))
     with pytest.raises(UsageError, match=r"wan codec .*other: cannot be loaded: [^\n]+$"):
         WanCodec.open(str(other))
-    (other / "config.json").write_text(json.dumps(config | {"dim_mult": [1, 2, 2, 2]}))
-    with pytest.raises(UsageError, match=r"wan codec .*other: cannot be loaded: [^\n]+$"):
+    (other / "config.json").write_text(json.dumps(config | {"num_res_blocks": 2}))
+    with pytest.raises(UsageError, match=r"other: the weights belong to another configuration: [^\n]+$"):
         WanCodec.open(str(other))
 
 

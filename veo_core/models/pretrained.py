@@ -76,13 +76,14 @@ def from_folder(model: Any, folder: Path, name: str, *, where: str) -> Any:
         UsageError: its files are missing, damaged or of another model.
     """
     place = component(folder, name, where=where)
-    return loaded(
+    return complete(
         lambda: model.from_pretrained(
             place,
             local_files_only=True,
             use_safetensors=True,
             torch_dtype=torch.float32,
             low_cpu_mem_usage=False,
+            output_loading_info=True,
         ),
         where=where,
     )
@@ -114,6 +115,22 @@ def loaded(load: Callable[[], ModelT], *, where: str) -> ModelT:
     except (OSError, ValueError, RuntimeError, TypeError, LookupError, ImportError, SafetensorError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"{where}: cannot be loaded: {reason[:300]}") from None
+
+
+def complete(load: Callable[[], tuple[Any, dict[str, Any]]], *, where: str) -> Any:
+    """The model that `load` gives with its loading info, where every weight came from its files.
+
+    Raises:
+        UsageError: files are missing, damaged or of another model, or a weight of the model is in none.
+    """
+    model, info = loaded(load, where=where)
+    if info["missing_keys"]:
+        missing = sorted(info["missing_keys"])
+        raise UsageError(
+            f"{where}: the weights belong to another configuration: {missing[0]} and "
+            f"{len(missing) - 1} more are not in them"
+        )
+    return model
 
 
 def plain_config(config: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from veo_core.errors import UsageError
 from veo_core.models.layers import attention
 from veo_core.records.base import Record
 
@@ -37,14 +38,31 @@ class Vocabulary(Record):
         """Number of ids, the special ones included."""
         return len(self.words) + _SPECIAL
 
-    def tokens(self, captions: Sequence[str], length: int) -> Tensor:
-        """Ids int64 [b, length]: padded, or cut where longer; an empty caption becomes `NULL`."""
+    def tokens(self, captions: Sequence[str], length: int, *, cut: bool = False) -> Tensor:
+        """Ids int64 [b, length], padded; an empty caption becomes `NULL`.
+
+        Args:
+            captions: what to say of each clip.
+            length: tokens to a row.
+            cut: shorten a caption that is longer.
+
+        Raises:
+            UsageError: a caption is longer, and `cut` is not set.
+        """
         index = {word: number + _SPECIAL for number, word in enumerate(self.words)}
         rows = torch.full((len(captions), length), PAD, dtype=torch.long)
         for row, caption in zip(rows, captions, strict=True):
             ids = [index.get(word, UNKNOWN) for word in split_words(caption)] or [NULL]
+            if len(ids) > length and not cut:
+                raise too_long(caption, len(ids), length)
             row[: len(ids)] = torch.tensor(ids[:length])
         return rows
+
+
+def too_long(caption: str, count: int, limit: int) -> UsageError:
+    """What is said of a prompt with more tokens than a text encoder takes."""
+    begin = caption if len(caption) <= 60 else f"{caption[:57]}..."
+    return UsageError(f"the prompt has {count} tokens, the limit is {limit}; shorten it: {begin!r}")
 
 
 class TextEncoder(nn.Module):

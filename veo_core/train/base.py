@@ -148,7 +148,7 @@ class BatchSource:
                 clips.captions, clips.short_captions, short[drawn.share].tolist(), strict=True
             )
         ]
-        tokens = self.vocabulary.tokens(chosen, config.text_length)
+        tokens = self.vocabulary.tokens(chosen, config.text_length, cut=True)
         tokens = torch.where(levels.drop_text[drawn.share, None], self.empty, tokens)
         video, audio = (clips.tensors[name].float() for name in ("video", "audio"))
         return Batch(
