@@ -1,6 +1,7 @@
 """Losses: what they regress, where they count, against diffusers' tables."""
 
 import dataclasses
+import itertools
 
 import diffusers
 import pytest
@@ -89,7 +90,7 @@ def test_ddpm_losses_regress_the_target_of_diffusers_at_its_noisy_points(model, 
 @pytest.mark.parametrize("settings", DDPM)
 def test_ddpm_trains_at_whole_timesteps_and_keeps_what_is_given_clean(settings):
     objective = build_objective(ObjectiveConfig(**settings))
-    sigma = torch.cat([torch.tensor([0.0, 1e-9 + 1e-4, 1.0]), torch.rand(1000)])
+    sigma = torch.cat([torch.tensor([0.0, 1e-7, 1.0]), torch.rand(1000)])
     levels = objective.trained(sigma)
     assert levels[0] == 0.0
     assert (levels[1:] > 0).all()
@@ -101,6 +102,25 @@ def test_ddpm_trains_at_whole_timesteps_and_keeps_what_is_given_clean(settings):
     alpha, beta = objective.coefficients(every)
     assert (alpha[0], beta[0]) == (1.0, 0.0)
     torch.testing.assert_close(alpha[1:] ** 2, diffusers_table(objective.config).alphas_cumprod)
+
+
+@pytest.mark.parametrize("timesteps", [1000, 999])
+def test_ddpm_schedule_is_evenly_spaced_from_the_noisiest_level_to_data(timesteps):
+    objective = build_objective(ObjectiveConfig(prediction="v", timesteps=timesteps))
+    table = diffusers.DDPMScheduler(timesteps, timestep_spacing="trailing")
+    for steps in (1, 4, 20, 50, timesteps):
+        table.set_timesteps(steps)
+        expected = [*((table.timesteps + 1) / timesteps).tolist(), 0.0]
+        exact = timesteps % steps == 0
+        assert objective.schedule(steps, 1.0) == pytest.approx(
+            expected, abs=1e-6 if exact else 1.1 / timesteps
+        )
+    for steps in range(1, timesteps + 1):
+        schedule = objective.schedule(steps, 1.0)
+        assert len(schedule) == steps + 1
+        assert all(high > low for high, low in itertools.pairwise(schedule))
+    with pytest.raises(UsageError, match=rf"sampler.steps: {timesteps + 1} steps"):
+        objective.schedule(timesteps + 1, 1.0)
 
 
 def test_terminal_level_without_signal_is_noise_alone():

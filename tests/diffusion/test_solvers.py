@@ -146,7 +146,7 @@ def test_first_order_sampler_of_a_ddpm_model_equals_ddim_of_diffusers(noise, nam
 
 @pytest.mark.parametrize("name", ["epsilon", "v", "v-zero-snr"])
 def test_ancestral_sampler_equals_ddpm_of_diffusers(noise, name):
-    """With the picture given, the sound's noise is all that is drawn after the picture's."""
+    """Picture and sound take their noise from the clip's generator, in turn."""
     scheduler = diffusers.DDPMScheduler(clip_sample=False, **ddpm_settings(OBJECTIVES[name]))
     scheduler.set_timesteps(10)
     model = known(name)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from veo_core.errors import UsageError
 from veo_core.models.objective import ObjectiveConfig
 
 
@@ -50,15 +51,19 @@ class DDPM:
         return alpha * point - beta * prediction
 
     def schedule(self, steps: int, shift: float) -> list[float]:
-        """Evenly spaced timesteps from the noisiest on; a shift does not apply."""
-        sampling = scheduler(self.config)
-        sampling.set_timesteps(steps)
-        levels: list[float] = ((sampling.timesteps + 1) / self.config.timesteps).tolist()
-        return [*levels, 0.0]
+        """Evenly spaced timesteps from the noisiest on (`trailing` in diffusers); a shift does not apply.
+
+        Raises:
+            UsageError: there are fewer timesteps than steps.
+        """
+        total = self.config.timesteps
+        if steps > total:
+            raise UsageError(f"sampler.steps: {steps} steps, but the model knows {total} noise levels")
+        return [round(left * total / steps) / total for left in range(steps, -1, -1)]
 
     def _timestep(self, sigma: Tensor) -> Tensor:
-        """The timesteps from `sigma` on, in 0 to T, as floats; robust to a level's rounding."""
-        return (sigma * self.config.timesteps - 1e-3).ceil()
+        """Timesteps 0 to T as floats, those between two moved up; levels may be off by their rounding."""
+        return (sigma * self.config.timesteps - 1e-3).ceil().clamp(min=1.0) * (sigma > 0)
 
 
 def scheduler(config: ObjectiveConfig) -> Any:
@@ -69,7 +74,6 @@ def scheduler(config: ObjectiveConfig) -> Any:
         num_train_timesteps=config.timesteps,
         beta_schedule={"linear": "linear", "cosine": "squaredcos_cap_v2"}[config.betas],
         rescale_betas_zero_snr=config.zero_terminal_snr,
-        timestep_spacing="trailing",
         prediction_type="sample",
         clip_sample=False,
     )

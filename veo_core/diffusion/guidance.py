@@ -115,13 +115,15 @@ class GuidedDenoiser:
     def _guided(
         self, predictions: Tensor, stream: Stream, scales: Scales | None, *, without_other: _Pass
     ) -> Tensor:
-        state = stream.state
-        given = (stream.sigma == 0).view(len(state), 1, -1, *[1] * (state.dim() - 3))
+        if scales is None:
+            return stream.state
         data = [
-            torch.where(given, state, self.objective.data(state, part.float(), stream.alpha, stream.beta))
+            self.objective.data(stream.state, part.float(), stream.alpha, stream.beta)
             for part in predictions.chunk(len(self.passes))
         ]
-        scales = scales or Scales()
+        if scales.rescale:
+            given = (stream.sigma == 0).view(len(stream.state), 1, -1, *[1] * (stream.state.dim() - 3))
+            data = [torch.where(given, stream.state, part) for part in data]
         by_condition = {_NO_TEXT: scales.text, without_other: scales.modality}
         others = [
             (part, by_condition[one])
@@ -133,6 +135,8 @@ class GuidedDenoiser:
 
 def _batched(stream: Stream, noise: Tensor, seen: Sequence[bool]) -> Modality:
     """A modality once for each pass; noise of level 1 where a pass does not see it."""
+    if len(seen) == 1:
+        return Modality(stream.state, stream.sigma)
     missing = torch.ones_like(stream.sigma)
     return Modality(
         torch.cat([stream.state if there else noise for there in seen]),

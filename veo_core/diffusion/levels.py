@@ -44,7 +44,7 @@ class NoiseConfig(Record):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if sum(self.modes) > 1.0:
+        if sum(self.modes) > 1.0 + 1e-9:
             raise ValueError(
                 f"the shares of given and missing modalities sum to {sum(self.modes):.3g}, which is above 1"
             )

@@ -73,7 +73,7 @@ def sample(
         Normalised latents shaped as the noise, float32.
 
     Raises:
-        UsageError: the solver `ddpm` with a model of flow matching.
+        UsageError: the solver `ddpm` with a model of flow matching, or more steps than a DDPM model has.
         ValueError: arguments that exclude or need each other.
     """
     if video is not None and first_frame is not None:
@@ -82,7 +82,10 @@ def sample(
     shifts = config.shift, config.shift if config.audio_shift is None else config.audio_shift
     schedules = [objective.schedule(config.steps, shift) for shift in shifts]
     paths = [_path(objective, schedule) for schedule in schedules]
-    solvers = [_solver(config, objective, path, generators) for path in paths]
+    solvers = [
+        _solver(config, objective, schedule, path, generators)
+        for schedule, path in zip(schedules, paths, strict=True)
+    ]
     tracks = (
         _track(video_noise, first_frame if video is None else video),
         _track(audio_noise, audio),
@@ -110,7 +113,7 @@ def sample(
         ]
         expected = denoise(streams[0], streams[1])
         states = [
-            torch.where(track.given, track.start, solver.step(index, state, data))
+            track.kept(solver.step(index, state, data))
             for track, solver, state, data in zip(tracks, solvers, states, expected, strict=True)
         ]
     return states[0], states[1]
@@ -121,10 +124,16 @@ class _Track:
     """One modality on its way: what it starts from, and which of its latent frames are given.
 
     start: noise, clean where given, [b, c, t, h, w] or [b, c, l]. given: bool, broadcasts to it.
+    known: how many of them are given.
     """
 
     start: Tensor
     given: Tensor
+    known: int
+
+    def kept(self, state: Tensor) -> Tensor:
+        """`state` with what is given in its place."""
+        return torch.where(self.given, self.start, state) if self.known else state
 
     def levels(self, sigma: float) -> Tensor:
         """Noise levels [b, t] of picture frames, or [b, 1] of sound, at level `sigma`."""
@@ -138,7 +147,7 @@ def _track(noise: Tensor, clean: Tensor | None) -> _Track:
     known = 0 if clean is None else clean.shape[2]
     start = noise if clean is None else torch.cat([clean.to(noise), noise[:, :, known:]], dim=2)
     given = torch.arange(frames, device=noise.device) < known
-    return _Track(start, given.view(1, 1, -1, *[1] * (noise.dim() - 3)))
+    return _Track(start, given.view(1, 1, -1, *[1] * (noise.dim() - 3)), known)
 
 
 def _path(objective: Objective, schedule: Sequence[float]) -> Path:
@@ -147,7 +156,11 @@ def _path(objective: Objective, schedule: Sequence[float]) -> Path:
 
 
 def _solver(
-    config: SamplerConfig, objective: Objective, path: Path, generators: Sequence[torch.Generator] | None
+    config: SamplerConfig,
+    objective: Objective,
+    schedule: Sequence[float],
+    path: Path,
+    generators: Sequence[torch.Generator] | None,
 ) -> Solver:
     if config.solver == "euler":
         return FirstOrder(path)
@@ -157,4 +170,4 @@ def _solver(
         raise UsageError("sampler.solver: ddpm draws from models of DDPM; use euler or unipc for this one")
     if generators is None:
         raise ValueError("the solver ddpm needs a generator for each clip")
-    return Ancestral(objective.config, config.steps, generators)
+    return Ancestral(objective.config, schedule, generators)

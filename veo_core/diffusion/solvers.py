@@ -109,11 +109,17 @@ class UniPC:
 class Ancestral:
     """DDPM's own steps, which add fresh noise (Ho et al., 2006.11239), through diffusers' scheduler."""
 
-    def __init__(self, config: ObjectiveConfig, steps: int, generators: Sequence[torch.Generator]) -> None:
-        """`generators` has one for each clip, of the latents' device or (equal noise anywhere) the CPU."""
+    def __init__(
+        self, config: ObjectiveConfig, schedule: Sequence[float], generators: Sequence[torch.Generator]
+    ) -> None:
+        """
+        Args:
+            schedule: falling noise levels to 0.
+            generators: one for each clip, of the latents' device or (equal noise anywhere) the CPU.
+        """
+        self.timesteps = [round(level * config.timesteps) - 1 for level in schedule[:-1]]
         self.scheduler = scheduler(config)
-        self.scheduler.set_timesteps(steps)
-        self.timesteps: list[int] = self.scheduler.timesteps.tolist()
+        self.scheduler.set_timesteps(timesteps=self.timesteps)
         self.generators = list(generators)
 
     def step(self, index: int, state: Tensor, data: Tensor) -> Tensor:

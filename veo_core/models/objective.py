@@ -16,7 +16,7 @@ class ObjectiveConfig(Record):
         default="velocity", description="velocity: flow matching; epsilon, v: DDPM with the settings below"
     )
     betas: Literal["linear", "cosine"] = Field(default="linear", description="how DDPM's noise grows")
-    timesteps: int = Field(default=1000, ge=2, description="DDPM's noise levels")
+    timesteps: int = Field(default=1000, ge=2, le=4000, description="DDPM's noise levels")
     zero_terminal_snr: bool = Field(default=False, description="DDPM's last level is noise alone")
 
     @model_validator(mode="after")
