@@ -6,6 +6,9 @@ from veo_core.media.signals import find_bars, luma_of, motion, overlay_text, sha
 from veo_core.media.sound import SILENCE_DB, clipped_share, loudness, onsets, wav_bytes
 from veo_core.media.sync import lag
 from veo_core.media.visual_events import events_of, reduced
+from veo_core.world.film import render
+from veo_core.world.plan import scene_of
+from veo_core.world.truth import WorldSpec
 
 RATE = 48_000
 
@@ -70,6 +73,14 @@ def test_turn_of_a_moving_thing_is_timed_finer_than_a_frame():
     for turn in (1.0, 1.22, 1.25, 1.281):
         luma, times = moving(turn=turn)
         assert motion_events(luma, times) == pytest.approx([turn], abs=0.02)
+
+
+def test_thing_with_slanted_edges_turns_along_the_axis_of_its_motion():
+    scene = scene_of(WorldSpec(seed=9140318), 384)
+    times = np.arange(40) / 16
+    luma = luma_of(render(scene, times, 128, 128))
+    assert scene.bodies[0].shape == "triangle"
+    assert motion_events(luma, times) == pytest.approx(scene.contacts(2.5), abs=0.02)
 
 
 def test_steady_motion_and_stills_have_no_events():

@@ -26,7 +26,7 @@ from veo_core.media.opening import Limits, open_media, undecodable
 from veo_core.media.passes import Pass, Sound, check_not_cut_off
 from veo_core.media.remux import Copyable, can_copy, remux
 from veo_core.media.signals import luma_of
-from veo_core.media.signature import signature_of
+from veo_core.media.signature import moments, signature_of
 from veo_core.media.survey import Shot, Wanted, survey
 from veo_core.media.verify import verify
 from veo_core.media.views import View
@@ -242,14 +242,13 @@ class ClipMaker:
     def findings(self) -> ShotReport:
         """Everything but the clip's file: key frames, signals, hashes, signature."""
         shot = self._shot
-        pictures, times = shot.samples()
         return ShotReport(
             shot=shot.index,
             start=shot.start,
             key_frames=self._write_key_frames(),
             signals=measure(shot, self._source.sound, self._sound, self._measured()),
-            frame_hashes=self._hashes(pictures, times),
-            signature=signature_of(pictures, times, shot.seconds).to_text(),
+            frame_hashes=self._hashes(),
+            signature=signature_of(shot.pictures_at(moments(shot.seconds))).to_text(),
             shot_seconds=shot.seconds,
         )
 
@@ -342,11 +341,10 @@ class ClipMaker:
             names.append(name)
         return names
 
-    def _hashes(self, pictures: UInt8, times: npt.NDArray[np.float64]) -> list[str]:
+    def _hashes(self) -> list[str]:
         """Perceptual hashes of pictures at regular times of the shot."""
-        ticks = np.linspace(0.0, times[-1], self._spec.hashed_frames)
-        shown = np.searchsorted(times, ticks + 1e-6, side="right") - 1
-        return [hash_hex(phash(luma)) for luma in luma_of(pictures[shown])]
+        ticks = np.linspace(0.0, self._shot.last, self._spec.hashed_frames)
+        return [hash_hex(phash(luma)) for luma in luma_of(self._shot.pictures_at(ticks))]
 
 
 def _spread(length: int, count: int) -> list[int]:

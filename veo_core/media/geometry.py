@@ -72,9 +72,15 @@ class Scaler:
 
 def plane(frame: av.VideoFrame, index: int = 0) -> UInt8:
     """A view of one plane of 8-bit samples, uint8 [h, w]; it lives as long as the frame does."""
-    part = frame.planes[index]
-    rows: UInt8 = np.frombuffer(part, np.uint8).reshape(part.height, part.line_size)
-    return rows[:, : part.width]
+    return planes(frame)[index]
+
+
+def planes(frame: av.VideoFrame) -> list[UInt8]:
+    """`plane` of every plane."""
+    return [
+        np.frombuffer(part, np.uint8).reshape(part.height, part.line_size)[:, : part.width]
+        for part in frame.planes
+    ]
 
 
 def crop_upright(
@@ -89,13 +95,13 @@ def crop_upright(
     """
     if not geometry.turns and not any(bars):
         return frame
-    planes = [np.rot90(plane(frame, index), geometry.turns) for index in range(3)]
-    height, width = planes[1].shape
+    upright = [np.rot90(part, geometry.turns) for part in planes(frame)]
+    height, width = upright[1].shape
     top, bottom = (int(np.ceil(share * height)) for share in bars[:2])
     left, right = (int(np.ceil(share * width)) for share in bars[2:])
     cut = [
         part[size * top : size * (height - bottom), size * left : size * (width - right)]
-        for part, size in zip(planes, (2, 1, 1), strict=True)
+        for part, size in zip(upright, (2, 1, 1), strict=True)
     ]
     made = av.VideoFrame(cut[0].shape[1], cut[0].shape[0], "yuv420p")
     for index, part in enumerate(cut):

@@ -27,7 +27,7 @@ def integrated_loudness(samples: npt.NDArray[np.float32], rate: int) -> float:
     if steps < per_block:
         return ABSOLUTE_GATE
     weighted = _k_weighted(samples, rate)[:, : steps * step]
-    energy = np.square(weighted).reshape(len(samples), steps, step).mean(axis=2).sum(axis=0)
+    energy = np.square(weighted).reshape(len(samples), steps, step).mean(axis=2, dtype=np.float64).sum(axis=0)
     sums = np.concatenate([[0.0], np.cumsum(energy)])
     blocks = np.maximum((sums[per_block:] - sums[:-per_block]) / per_block, 0.0)
     loud = blocks[_lufs(blocks) > ABSOLUTE_GATE]
@@ -41,12 +41,12 @@ def _lufs(power: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return np.asarray(-0.691 + 10.0 * np.log10(np.maximum(power, 1e-12)))
 
 
-def _k_weighted(samples: npt.NDArray[np.float32], rate: int) -> npt.NDArray[np.float64]:
+def _k_weighted(samples: npt.NDArray[np.float32], rate: int) -> npt.NDArray[np.float32]:
     length = samples.shape[1]
     padded = _smooth(length + round(_RINGING * rate))
-    response = _k_response(np.asarray(np.fft.rfftfreq(padded), np.float64), rate)
-    spectrum = np.fft.rfft(samples.astype(np.float64), padded, axis=1)
-    return np.asarray(np.fft.irfft(spectrum * response, padded, axis=1)[:, :length])
+    response = _k_response(np.asarray(np.fft.rfftfreq(padded), np.float64), rate).astype(np.complex64)
+    spectrum = np.fft.rfft(samples, padded, axis=1)
+    return np.asarray(np.fft.irfft(spectrum * response, padded, axis=1)[:, :length], np.float32)
 
 
 def _smooth(least: int) -> int:
@@ -87,6 +87,5 @@ def _k_response(frequencies: npt.NDArray[np.float64], rate: int) -> npt.NDArray[
 def _biquad(
     z: npt.NDArray[np.complex128], numerator: list[float], denominator: list[float]
 ) -> npt.NDArray[np.complex128]:
-    return np.asarray(
-        np.polynomial.polynomial.polyval(z, numerator) / np.polynomial.polynomial.polyval(z, denominator)
-    )
+    above, below = ((c * z + b) * z + a for a, b, c in (numerator, denominator))
+    return np.asarray(above / below)

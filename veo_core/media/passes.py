@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -14,8 +15,7 @@ from veo_core.media.opening import Limits
 _LOST_SECONDS = 0.5  # by how much a whole file may be shorter than its header says
 
 
-@dataclass(frozen=True)
-class Packet:
+class Packet(NamedTuple):
     """Where a compressed picture stands in its stream. Times are in units of the stream's time base."""
 
     pts: int | None
@@ -165,7 +165,7 @@ class Sound:
     def add(self, frame: av.AudioFrame) -> None:
         if self.start is None:
             self.start = float(frame.time or 0.0)
-        self._pieces += [piece.to_ndarray() for piece in self._resampler.resample(frame)]
+        self._pieces += [_samples(piece) for piece in self._resampler.resample(frame)]
 
     def samples(self, start: float) -> npt.NDArray[np.float32] | None:
         """All samples from the time `start` in the file on: what comes before is cut, what is missing there
@@ -173,7 +173,13 @@ class Sound:
         """
         if not self._pieces:
             return None
-        self._pieces += [piece.to_ndarray() for piece in self._resampler.resample(None)]
+        self._pieces += [_samples(piece) for piece in self._resampler.resample(None)]
         audio = np.concatenate(self._pieces, axis=1)
         shift = round(((self.start or 0.0) - start) * self.rate)
         return audio[:, -shift:] if shift < 0 else np.pad(audio, ((0, 0), (shift, 0)))
+
+
+def _samples(frame: av.AudioFrame) -> npt.NDArray[np.float32]:
+    """The samples of a planar frame, float32 [c, l]."""
+    channels = [np.frombuffer(part, np.float32, frame.samples) for part in frame.planes]
+    return channels[0][None] if len(channels) == 1 else np.stack(channels)

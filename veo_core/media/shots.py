@@ -1,6 +1,7 @@
 """Shot boundaries from the change of the picture."""
 
 from collections import deque
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -27,10 +28,8 @@ class CutFinder:
         self._threshold = threshold
         self._ratio = ratio
         self._last: npt.NDArray[np.float32] | None = None
-        # Mean and median change of each step; before the first and after the last picture nothing changes.
-        self._steps: deque[tuple[float, float]] = deque(
-            [(0.0, 0.0)] * 2 * LOOKAHEAD, maxlen=2 * LOOKAHEAD + 1
-        )
+        # Before the first and after the last picture nothing changes.
+        self._steps: deque[_Step] = deque([_STILL] * 2 * LOOKAHEAD, maxlen=2 * LOOKAHEAD + 1)
 
     def push(self, cells: npt.NDArray[np.floating]) -> bool:
         """Take the next picture, reduced to cells [16, 16, c].
@@ -39,27 +38,44 @@ class CutFinder:
             Whether the picture that came `LOOKAHEAD` pictures before this one is the first of a shot.
         """
         cells = cells.astype(np.float32, copy=False)
-        change = np.zeros(1) if self._last is None else np.abs(cells - self._last).ravel()
+        step = _STILL if self._last is None else _Step(self._last, cells)
         self._last = cells
-        middle = len(change) // 2
-        return self._step(float(change.mean()), float(np.partition(change, middle)[middle]))
+        return self._take(step)
 
     def rest(self) -> list[bool]:
         """The same for the last `LOOKAHEAD` pictures, once all have come."""
-        return [self._step(0.0, 0.0) for _ in range(LOOKAHEAD)]
+        return [self._take(_STILL) for _ in range(LOOKAHEAD)]
 
-    def _step(self, mean: float, median: float) -> bool:
-        self._steps.append((mean, median))
+    def _take(self, step: "_Step") -> bool:
+        self._steps.append(step)
         if len(self._steps) < 2 * LOOKAHEAD + 1:
             return False
         middle = self._steps[LOOKAHEAD]
+        if middle.mean < self._threshold / 2:
+            return False
         around = [step for index, step in enumerate(self._steps) if index != LOOKAHEAD]
-        mean_stands_out, median_stands_out = (
-            middle[kind] >= self._ratio * max(step[kind] for step in around) for kind in (0, 1)
-        )
-        other = middle[0] >= self._threshold and mean_stands_out
-        like = middle[0] >= self._threshold / 2 and middle[1] >= self._threshold / 10 and median_stands_out
-        return other or like
+        mean_stands_out = middle.mean >= self._ratio * max(step.mean for step in around)
+        if middle.mean >= self._threshold and mean_stands_out:
+            return True
+        median_stands_out = middle.median >= self._ratio * max(step.median for step in around)
+        return middle.median >= self._threshold / 10 and median_stands_out
+
+
+class _Step:
+    """The change from a picture to the next."""
+
+    def __init__(self, before: npt.NDArray[np.float32], after: npt.NDArray[np.float32]) -> None:
+        self._before, self._after = before, after
+        self.mean = cv2.norm(before, after, cv2.NORM_L1) / before.size
+
+    @cached_property
+    def median(self) -> float:
+        change = np.abs(self._after - self._before).ravel()
+        middle = len(change) // 2
+        return float(np.partition(change, middle)[middle])
+
+
+_STILL = _Step(np.zeros(1, np.float32), np.zeros(1, np.float32))
 
 
 def thumbnails(frames: npt.NDArray[np.uint8], side: int) -> npt.NDArray[np.uint8]:

@@ -28,8 +28,7 @@ def motion(luma: UInt8) -> float:
 def exposure(luma: UInt8, *, dark: int = 16, bright: int = 239) -> tuple[float, float]:
     """Shares of pixels at levels of at most `dark` and of at least `bright`. `luma`: uint8 [t, h, w]."""
     some = luma[:: max(1, len(luma) // _MOST_PICTURES)]
-    levels = np.bincount(some.ravel(), minlength=256) / some.size
-    return float(levels[: dark + 1].sum()), float(levels[bright:].sum())
+    return np.count_nonzero(some <= dark) / some.size, np.count_nonzero(some >= bright) / some.size
 
 
 def sharpness(luma: UInt8) -> float:
@@ -44,16 +43,20 @@ def sharpness(luma: UInt8) -> float:
     return float(np.mean([_crete_sharpness(picture.astype(np.float32)) for picture in chosen]))
 
 
-def _crete_sharpness(picture: npt.NDArray[np.float32], least: float = 2.0) -> float:
+def _crete_sharpness(picture: npt.NDArray[np.float32], noise: float = 1.5) -> float:
     shares = []
     for axis, kernel in ((0, (1, 9)), (1, (9, 1))):
-        variation = np.abs(np.diff(picture, axis=axis))
-        left = np.abs(np.diff(cv2.blur(picture, kernel), axis=axis))
-        edges = variation >= least
-        total = float(variation[edges].sum())
-        lost = float(np.maximum(variation - left, 0.0)[edges].sum())
-        shares.append(lost / total if total > 0 else 1.0)
+        variation, left = _variation(picture, axis), _variation(cv2.blur(picture, kernel), axis)
+        edges = cv2.threshold(variation, noise, 0.0, cv2.THRESH_TOZERO)[1]
+        total, kept = cv2.sumElems(edges)[0], cv2.sumElems(cv2.min(edges, left))[0]
+        shares.append(1.0 - kept / total if total > 0 else 1.0)
     return float(np.mean(shares))
+
+
+def _variation(picture: npt.NDArray[np.float32], axis: int) -> npt.NDArray[np.float32]:
+    """Absolute differences of neighbours along an axis."""
+    before, after = (picture[:-1], picture[1:]) if axis == 0 else (picture[:, :-1], picture[:, 1:])
+    return np.asarray(cv2.absdiff(after, before))
 
 
 def find_bars(luma: UInt8, *, black: int = 20, step: float = 4.0, least_share: float = 0.02) -> Bars:

@@ -33,14 +33,11 @@ class Signature:
         return cls(data.reshape(STEPS, SIDE, SIDE, 3))
 
 
-def signature_of(frames: npt.NDArray[np.uint8], pts: npt.NDArray[np.float64], seconds: float) -> Signature:
-    """The signature of a shot.
+def moments(seconds: float) -> npt.NDArray[np.float64]:
+    """Times in a shot of `seconds` at which its signature looks at it, seconds from its start [STEPS]."""
+    return np.asarray((np.arange(STEPS) + 0.5) / STEPS * seconds)
 
-    Args:
-        frames: RGB pictures without black bars, uint8 [t, h, w, 3].
-        pts: their times from the shot's start, seconds [t].
-        seconds: the shot's length.
-    """
-    ticks = (np.arange(STEPS) + 0.5) / STEPS * seconds
-    shown = np.clip(np.searchsorted(pts, ticks, side="right") - 1, 0, len(pts) - 1)
-    return Signature(thumbnails(frames[shown], SIDE))
+
+def signature_of(pictures: npt.NDArray[np.uint8]) -> Signature:
+    """The signature of a shot, from its RGB pictures without bars at `moments`, uint8 [STEPS, h, w, 3]."""
+    return Signature(thumbnails(pictures, SIDE))

@@ -45,7 +45,8 @@ def onsets(
     level = 20.0 * np.log10(envelope(samples, rate, step) + 1e-6)
     if len(level) < 5:
         return np.zeros(0)
-    before = np.array([level[max(0, i - 4) : i].min() if i else -120.0 for i in range(len(level))])
+    before = np.lib.stride_tricks.sliding_window_view(np.r_[np.full(4, np.inf), level[:-1]], 4).min(axis=1)
+    before[0] = -120.0
     loud = (level - before >= rise_db) & (level > floor_db) & (level > level.max() - 30.0)
     found: list[float] = []
     for index in np.flatnonzero(loud):

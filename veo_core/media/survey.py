@@ -156,12 +156,19 @@ class Shot:
         top, bottom, left, right = self.bars
         return slice(top, height - bottom), slice(left, width - right)
 
-    def samples(self) -> tuple[UInt8, npt.NDArray[np.float64]]:
-        """Pictures spread over the whole shot without bars, RGB uint8 [t, h, w, 3], and their times from its
-        start in seconds [t].
+    @property
+    def last(self) -> float:
+        """Seconds from the shot's start to the last picture that is kept of it."""
+        return self._samples[-1].time - self.start
+
+    def pictures_at(self, times: npt.NDArray[np.float64]) -> UInt8:
+        """Pictures without bars on show at times in seconds from the shot's start, RGB uint8 [t, h, w, 3].
+
+        Of a long shot some pictures are kept; each is taken to be on show until the next one.
         """
-        pictures = np.stack([self._viewer.rgb(view)[self._inside] for view in self._samples])
-        return pictures, np.array([view.time - self.start for view in self._samples])
+        kept = np.array([view.time - self.start for view in self._samples])
+        shown = np.clip(np.searchsorted(kept, times + 1e-6, side="right") - 1, 0, len(kept) - 1)
+        return np.stack([self._viewer.rgb(self._samples[index])[self._inside] for index in shown])
 
     def events(self) -> npt.NDArray[np.float64]:
         """Times from the shot's start at which something turns round, by `visual_events`, seconds [n]."""

@@ -34,31 +34,38 @@ def lag(
     # Between two neighbours pairs may match that neither of them matches alone.
     shifts = np.concatenate([shifts, (shifts[1:] + shifts[:-1]) / 2])
     shifts = shifts[np.abs(shifts) <= furthest]
-    best: tuple[int, int, int, float, float] | None = None
-    for shift in shifts:
-        pairs = _matched(sound - shift, picture, tolerance)
-        if not pairs:
-            continue
-        centre = float(shift + np.mean(pairs))
-        expected = picture + centre
-        inside = np.count_nonzero((expected >= tolerance) & (expected < (seconds or 0.0) - tolerance))
-        nearly = len(_matched(sound - centre, picture, 2 * tolerance))
-        key = (len(pairs), nearly, -max(0, int(inside) - len(pairs)), -abs(centre), centre)
-        if best is None or key > best:
-            best = key
-    return None if best is None else best[4]
+    pairs, offset = _matched(sound - shifts[:, None], picture, tolerance)
+    shifts, pairs, offset = shifts[pairs > 0], pairs[pairs > 0], offset[pairs > 0]
+    if not len(shifts):
+        return None
+    centres = shifts + offset
+    nearly, _ = _matched(sound - centres[:, None], picture, 2 * tolerance)
+    expected = picture + centres[:, None]
+    inside = ((expected >= tolerance) & (expected < (seconds or 0.0) - tolerance)).sum(axis=1)
+    unheard = np.maximum(0, inside - pairs)
+    best = np.lexsort((centres, -np.abs(centres), -unheard, nearly, pairs))[-1]
+    return float(centres[best])
 
 
 def _matched(
     sound: npt.NDArray[np.float64], picture: npt.NDArray[np.float64], tolerance: float
-) -> list[float]:
-    """Differences of one-to-one matched times, walked in time order."""
-    differences: list[float] = []
-    index = 0
-    for time in sound:
-        while index < len(picture) and picture[index] < time - tolerance:
-            index += 1
-        if index < len(picture) and picture[index] <= time + tolerance:
-            differences.append(float(time - picture[index]))
-            index += 1
-    return differences
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """One-to-one matches of times, walked in time order.
+
+    Args:
+        sound: one row for each shift, [s, n].
+        picture: [m].
+
+    Returns:
+        How many pairs each shift matches [s], and their mean difference, 0 without any [s].
+    """
+    rows = len(sound)
+    pairs, total, index = np.zeros(rows, np.intp), np.zeros(rows), np.zeros(rows, np.intp)
+    ends = np.append(picture, np.inf)
+    for times in sound.T:
+        index = np.maximum(index, np.searchsorted(picture, times - tolerance))
+        found = ends[index] <= times + tolerance
+        total += np.where(found, times - picture[np.minimum(index, len(picture) - 1)], 0.0)
+        pairs += found
+        index += found
+    return pairs, total / np.maximum(pairs, 1)

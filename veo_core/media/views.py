@@ -7,14 +7,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from veo_core.media.geometry import Geometry, Scaler, UInt8, plane
+from veo_core.media.geometry import Geometry, Scaler, UInt8, plane, planes
 
 THUMBNAIL = 16
 _UNIT = 2 * THUMBNAIL
 _MOST_PIXELS = 1 << 16  # of a view: OpenCV would use threads beyond it, on which a forked process can hang
 
-# ITU-R BT.601 at full range: red, green, blue from the two differences of colour.
-_RED, _GREEN, _BLUE = (0.0, 1.402), (-0.344136, -0.714136), (1.772, 0.0)
+# ITU-R BT.601 at full range: red, green, blue from luma and two differences of colour that are 0 at 128.
+_TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
+_AT_ZERO = _TO_RGB @ np.array([[0], [128], [128]], np.float32)
 
 
 @dataclass(frozen=True)
@@ -34,17 +35,15 @@ class View:
     @property
     def luma(self) -> UInt8:
         """Upright luma, 0 to 255, uint8 [h, w]."""
-        return np.ascontiguousarray(np.rot90(plane(self.small), self.turns))
+        coded = plane(self.small)
+        return np.ascontiguousarray(np.rot90(coded, self.turns) if self.turns else coded)
 
     def thumbnail(self) -> npt.NDArray[np.float32]:
-        """Mean red, green and blue of THUMBNAIL x THUMBNAIL cells, float32 [h, w, 3]."""
-        size = (THUMBNAIL, THUMBNAIL)
-        y, u, v = (
-            cv2.resize(plane(self.small, index), size, interpolation=cv2.INTER_AREA).astype(np.float32)
-            for index in range(3)
-        )
-        u, v = u - 128.0, v - 128.0
-        return np.stack([y + a * u + b * v for a, b in (_RED, _GREEN, _BLUE)], axis=2)
+        """Mean red, green and blue of THUMBNAIL x THUMBNAIL cells, float32 [3, h * w]."""
+        cells = np.empty((3, THUMBNAIL, THUMBNAIL), np.uint8)
+        for part, small in zip(planes(self.small), cells, strict=True):
+            cv2.resize(part, small.shape, dst=small, interpolation=cv2.INTER_AREA)
+        return _TO_RGB @ cells.reshape(3, -1).astype(np.float32) - _AT_ZERO
 
 
 class Viewer:

@@ -18,10 +18,10 @@ def reduced(luma: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 def events_of(pictures: npt.NDArray[np.float32], pts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Times in seconds at which motion along the picture's main axis of motion reverses, float64 [n].
 
-    The picture is cut into bands along that axis, so that several things may move at a time. In each band
-    the displacement between two frames is the least-squares solution of the brightness constancy equation
-    (Lucas and Kanade, 1981) in one dimension; a reversal is where lines through the positions before and
-    after it cross, which is finer than a frame.
+    The main axis is the one along which motion explains most of the change. The picture is cut into bands
+    along it, so that several things may move at a time. In each band the displacement between two frames is
+    the least-squares solution of the brightness constancy equation (Lucas and Kanade, 1981) in one dimension;
+    a reversal is where lines through the positions before and after it cross, which is finer than a frame.
 
     Args:
         pictures: by `reduced`, float32 [t, 32, 32].
@@ -29,24 +29,32 @@ def events_of(pictures: npt.NDArray[np.float32], pts: npt.NDArray[np.float64]) -
     """
     if len(pictures) < 2 * _REACH:
         return np.zeros(0)
-    along_x, along_y = _displacements(pictures), _displacements(pictures.transpose(0, 2, 1))
-    main = along_x if np.abs(along_x).sum() >= np.abs(along_y).sum() else along_y
+    main, explained = _displacements(pictures)
+    other, explained_by_other = _displacements(pictures.transpose(0, 2, 1))
+    if explained_by_other > explained:
+        main = other
     times: list[float] = []
     for band in main.T:
         times.extend(_reversals(band / _SIDE, pts))
     return _merged(times)
 
 
-def _displacements(pictures: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Motion along the last axis between consecutive pictures, in cells, for each band: [t - 1, bands]."""
+def _displacements(pictures: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], float]:
+    """Motion along the last axis between consecutive pictures, in cells, for each band: [t - 1, bands].
+
+    With it comes how much of the squared change of brightness it explains. The displacements themselves do
+    not tell the axis of motion: slanted edges that move along one axis seem to move along the other as well.
+    """
     slope = np.gradient(pictures, axis=2)
     slope = (slope[1:] + slope[:-1]) / 2
     change = np.diff(pictures, axis=0)
     shape = (len(change), _BANDS, -1)
     energy = (slope**2).reshape(shape).sum(axis=2)
-    moved = -(slope * change).reshape(shape).sum(axis=2) / np.maximum(energy, 1e-6)
-    changed = np.abs(change).reshape(shape).mean(axis=2)
-    return np.asarray(np.where(changed > 0.5, moved, 0.0), dtype=np.float64)
+    together = (slope * change).reshape(shape).sum(axis=2)
+    moved = -together / np.maximum(energy, 1e-6)
+    changed = np.abs(change).reshape(shape).mean(axis=2) > 0.5
+    explained = float(-(moved * together)[changed].sum())
+    return np.asarray(np.where(changed, moved, 0.0), dtype=np.float64), explained
 
 
 def _reversals(moved: npt.NDArray[np.float64], pts: npt.NDArray[np.float64]) -> list[float]:
@@ -57,17 +65,12 @@ def _reversals(moved: npt.NDArray[np.float64], pts: npt.NDArray[np.float64]) -> 
     found: list[float] = []
     medians = _medians(speed)
     for index in (2 + np.flatnonzero(moved[1:-2] * moved[2:-1] <= 0)).tolist():
-        before = slice(max(0, index - 1 - _REACH), index - 1)
-        after = slice(index + 1, index + 1 + _REACH)
-        incoming, outgoing = (
-            float(
-                medians[part.start]
-                if part.start + _REACH == part.stop <= len(speed)
-                else np.median(speed[part])
-            )
-            for part in (before, after)
-        )
-        if incoming * outgoing >= 0 or min(abs(incoming), abs(outgoing)) < _SLOWEST:
+        before, after = index - 1 - _REACH, index + 1
+        incoming = medians[before] if before >= 0 else np.median(speed[: index - 1])
+        if abs(incoming) < _SLOWEST:
+            continue
+        outgoing = medians[after] if after < len(medians) else np.median(speed[after:])
+        if incoming * outgoing >= 0 or abs(outgoing) < _SLOWEST:
             continue
         # Lines through a point on each side, both clear of the frames next to the turn.
         start, end = index - 1, index + 1
