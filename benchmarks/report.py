@@ -51,18 +51,26 @@ def machine() -> str:
     return f"{len(os.sched_getaffinity(0))} x {model}"
 
 
-def publish(name: str, rows: list[Row], *, used_seed: int) -> Path:
-    """Print the rows as a table and write them to `results/NAME.json`."""
+def publish(name: str, rows: list[Row], *, used_seed: int, section: str | None = None) -> Path:
+    """Print the rows as a table and write them to `results/NAME.json`.
+
+    With `section` the rows replace those of that section; those of other sections stay in the file.
+    """
     width = max(len(row.metric) for row in rows)
-    print(f"{name}: seed {used_seed}, {machine()}")
+    title = name if section is None else f"{name} {section}"
+    print(f"{title}: seed {used_seed}, {machine()}")
     for row in rows:
         interval = "" if row.ci_low is None else f"[{row.ci_low:.4g}, {row.ci_high:.4g}]"
         target = "" if row.target is None else f"{row.op} {row.target:g}: {'met' if row.met else 'MISSED'}"
         baseline = "" if row.baseline is None else f"alternative {row.baseline:.4g}"
         figure = f"{row.metric:<{width}}  {row.value:>10.4g} {row.unit:<10}"
-        print(f"  {figure} {interval:<18} {target} {baseline}".rstrip())
+        print(f"  {figure} {interval:<18} {target} {baseline}".rstrip(), flush=True)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     values = [asdict(row) | {"met": row.met, "seed": used_seed, "machine": machine()} for row in rows]
+    if section is not None:
+        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+        others = [value for value in before if value.get("section") not in (None, section)]
+        values = others + [{"section": section} | value for value in values]
     path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
     return path

@@ -1,4 +1,7 @@
-"""Figures of curation: `SEED=123 QUICK=1 python -m benchmarks.curate [SECTION ...]`; all by default."""
+"""Figures of curation: `SEED=123 QUICK=1 python -m benchmarks.curate [SECTION ...]`; all by default.
+
+Each section replaces its own rows of `benchmarks/results/curate.json`.
+"""
 
 import signal
 import sys
@@ -40,11 +43,10 @@ def main() -> None:
         sys.exit(f"error: no section {unknown[0]!r}; known: {', '.join(SECTIONS)}")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     used = seed(DEFAULT_SEED)
-    rows: list[Row] = []
     for name in chosen:
         with tempfile.TemporaryDirectory(prefix=f"veo-bench-{name}-") as folder:
-            rows += SECTIONS[name](used, quick(), Path(folder))
-    publish("curate", rows, used_seed=used)
+            rows = list(SECTIONS[name](used, quick(), Path(folder)))
+        publish("curate", rows, used_seed=used, section=name)
 
 
 if __name__ == "__main__":
