@@ -31,7 +31,7 @@ def test_description_of_the_world_size_tells_what_the_built_model_is():
     parts = {part.name: part for part in described.parts}
     base = JointTransformer(size.transformer())
     assert parts["base transformer"].parameters == parameter_count(base)
-    assert described.video_tokens + described.audio_tokens == len(base.places)
+    assert described.video_tokens + described.audio_tokens == sum(base.grids[0].lengths)
     assert (described.video_tokens, described.audio_tokens) == (80, 50)
     picture = next(row for row in described.latents if row.name == "picture, base")
     assert picture.compression == pytest.approx(3 * 17 * 32 * 32 / (16 * 5 * 8 * 8))

@@ -61,11 +61,20 @@ def test_training_flops_are_those_of_forward_and_backward(config):
 def test_transformer_flops_by_hand():
     clip = ClipSpec(frames=5, fps=6.25, height=16, width=16)  # 0.64 s: 2 latent frames, 16 sound latents
     config = JointTransformer.Config(
-        clip=clip, text=TextEncoder.Config(length=4, depth=0), width=16, depth=1, heads=2, pooled_text=False
+        clip=clip,
+        text=TextEncoder.Config(length=4, depth=0),
+        width=16,
+        depth=1,
+        heads=2,
+        local_width=8,
+        local_depth=1,
+        pooled_text=False,
     )
-    # 2 picture tokens of 64 channels and 16 sound tokens of 16 channels, 3 noise levels, 4 words.
+    # 8 picture latents in 2 tokens of 32 channels, 16 sound tokens of 16 channels, 3 noise levels, 4 words.
     products = [
-        2 * (2 * 64 * 16 + 16 * 16 * 16),  # in and out
+        2 * (2 * 32 * 16 + 16 * 16 * 16),  # in and out
+        2 * (8 * 16 * 8),  # latents to local features and back
+        2 * (8 * (9 + 3) * 8 * 8 + 2 * 16 * 16),  # convolutions on either side with their modulation
         3 * (64 * 16 + 16 * 16),  # noise levels to vectors
         3 * 16 * 32,  # modulation of the output
         3 * 16 * 96,  # modulation of the block
@@ -75,7 +84,7 @@ def test_transformer_flops_by_hand():
         2 * 18 * 4 * 16,  # attention to the text
         2 * 18 * 16 * 64,  # feed-forward
     ]
-    assert transformer_flops(config) == 2 * sum(products) == 203_008
+    assert transformer_flops(config) == 2 * sum(products) == 229_632
 
 
 def test_text_encoder_by_hand():

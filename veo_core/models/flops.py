@@ -14,6 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from veo_core.models.layers import Convolution
 from veo_core.models.text import TextEncoder
 from veo_core.models.transformer import JointTransformer
 
@@ -33,8 +34,13 @@ def transformer_flops(config: JointTransformer.Config) -> int:
     tokens = video + audio
     levels = clip.latent_frames + 1  # each latent frame has a noise level of its own, the sound has one
 
-    video_channels = config.video_channels * config.patch**2
-    ends = 2 * (_linear(video, video_channels, width) + _linear(audio, config.audio_channels, width))
+    inner = config.local_width if config.local_depth else config.video_channels
+    ends = 2 * (_linear(video, inner * config.patch**2, width) + _linear(audio, config.audio_channels, width))
+    if config.local_depth:
+        latents = video * config.patch**2
+        kernels = 3 * 3 + 3  # over space, then over time
+        block = kernels * _linear(latents, inner, inner) + _linear(clip.latent_frames, width, 2 * inner)
+        ends += 2 * (_linear(latents, config.video_channels, inner) + config.local_depth * block)
     conditioning = _linear(levels, _LEVEL_FEATURES + width, width) + _linear(levels, width, 2 * width)
     if config.pooled_text:
         conditioning += 2 * _linear(1, width, width)
@@ -69,7 +75,7 @@ def layer_flops(model: nn.Module, forward: Callable[[], object]) -> int:
         assert isinstance(weight, Tensor)
         total += 2 * output.numel() * weight[0].numel()
 
-    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+    kinds = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, Convolution)
     hooks = [m.register_forward_hook(count) for m in model.modules() if isinstance(m, kinds)]
     try:
         with torch.no_grad():

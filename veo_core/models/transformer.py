@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from veo_core.data.spec import ClipSpec
-from veo_core.models.layers import attention, patchify, unpatchify, zero_
+from veo_core.models.layers import attention, zero_
 from veo_core.models.objective import ObjectiveConfig
 from veo_core.models.positions import (
     CoordinateEmbedding,
@@ -25,6 +25,7 @@ from veo_core.models.positions import (
     rotation,
     video_positions,
 )
+from veo_core.models.projectors import AudioProjector, VideoProjector, modulated
 from veo_core.models.text import TextEncoder
 from veo_core.records.base import Record
 
@@ -47,7 +48,10 @@ class JointTransformer(nn.Module):
     noise minus data."""
 
     class Config(Record):
-        clip: ClipSpec = ClipSpec()
+        clip: ClipSpec = Field(default=ClipSpec(), description="what the model generates")
+        other_clips: tuple[ClipSpec, ...] = Field(
+            default=(), description="further sizes and lengths that it trains on"
+        )
         text: TextEncoder.Config = TextEncoder.Config()
         objective: ObjectiveConfig = ObjectiveConfig()
         video_channels: int = Field(default=16, description="channels of a picture latent")
@@ -57,6 +61,10 @@ class JointTransformer(nn.Module):
         depth: int = Field(default=6, description="transformer blocks")
         heads: int = Field(default=4, description="attention heads")
         expand: int = Field(default=4, description="width of the feed-forward in token widths")
+        local_width: int = Field(
+            default=64, description="channels of the convolutions around the transformer"
+        )
+        local_depth: int = Field(default=2, description="blocks of convolutions on either side, 0 for none")
         pooled_text: bool = Field(default=True, description="modulation sees the mean of the text, too")
         clock: Literal["seconds", "none"] = Field(
             default="seconds",
@@ -68,18 +76,23 @@ class JointTransformer(nn.Module):
         def _check(self) -> Self:
             if self.width % self.heads or self.width // self.heads % 8:
                 raise ValueError(f"width {self.width} must be a multiple of 8 x heads ({self.heads})")
-            cell = self.clip.video.space * self.patch
-            if self.clip.base_height % cell or self.clip.base_width % cell:
-                raise ValueError(
-                    f"base picture {self.clip.base_height}x{self.clip.base_width} is no multiple of {cell}"
-                )
+            for clip in (self.clip, *self.other_clips):
+                self.grid_of(clip)
             return self
+
+        def grid_of(self, clip: ClipSpec) -> tuple[int, int]:
+            """Rows and columns of picture tokens of a clip."""
+            cell = clip.video.space * self.patch
+            if clip.base_height % cell or clip.base_width % cell:
+                raise ValueError(
+                    f"base picture {clip.base_height}x{clip.base_width} is no multiple of {cell}"
+                )
+            return clip.base_height // cell, clip.base_width // cell
 
         @property
         def grid(self) -> tuple[int, int]:
             """Rows and columns of picture tokens."""
-            cell = self.clip.video.space * self.patch
-            return self.clip.base_height // cell, self.clip.base_width // cell
+            return self.grid_of(self.clip)
 
         @property
         def token_counts(self) -> tuple[int, int]:
@@ -99,41 +112,21 @@ class JointTransformer(nn.Module):
             """Sound latents of a clip, [c, l]."""
             return self.audio_channels, self.clip.audio_latents
 
-    cosine: Tensor
-    sine: Tensor
-    places: Tensor
-
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        width, clip = config.width, config.clip
-        positions = [
-            video_positions(self._times(clip.latent_seconds()), *config.grid),
-            audio_positions(self._times(clip.audio_latent_seconds())),
-        ]
-        cosine, sine = rotation(torch.cat(positions), width // config.heads)
-        self.register_buffer("cosine", cosine, persistent=False)
-        self.register_buffer("sine", sine, persistent=False)
-        self.register_buffer("places", torch.cat(positions), persistent=False)
-        self.lengths = [len(part) for part in positions]
-        channels = [config.video_channels * config.patch**2, config.audio_channels]
-        self.project_in = nn.ModuleList(nn.Linear(count, width) for count in channels)
+        width = config.width
+        self.grids = nn.ModuleList(Grid(config, clip) for clip in (config.clip, *config.other_clips))
+        self.video = VideoProjector(
+            config.video_channels, config.patch, width, config.local_width, config.local_depth
+        )
+        self.audio = AudioProjector(config.audio_channels, width)
         if config.coordinates:
-            self.coordinates = nn.ModuleList(CoordinateEmbedding(width) for _ in channels)
-        self.levels = nn.ModuleList(LevelEmbedding(width) for _ in channels)
+            self.coordinates = nn.ModuleList(CoordinateEmbedding(width) for _ in range(2))
+        self.levels = nn.ModuleList(LevelEmbedding(width) for _ in range(2))
         self.text = TextEncoder(config.text, width)
         self.pool = PooledText(width) if config.pooled_text else None
         self.blocks = nn.ModuleList(JointBlock(config) for _ in range(config.depth))
-        self.modulate_out = nn.ModuleList(nn.Linear(width, 2 * width) for _ in channels)
-        self.project_out = nn.ModuleList(nn.Linear(width, count) for count in channels)
-        for layer in (*self.modulate_out, *self.project_out):
-            zero_(layer)
-
-    def _times(self, seconds: list[float]) -> list[float]:
-        """When the latents of one modality are, as the configured clock tells it."""
-        if self.config.clock == "seconds":
-            return seconds
-        return [float(index) for index in range(len(seconds))]
 
     def forward(self, video: Modality, audio: Modality, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Predictions shaped as `video.latents` and `audio.latents`.
@@ -142,29 +135,62 @@ class JointTransformer(nn.Module):
             video: latents [b, c, t, h, w], sigma [b, t].
             audio: latents [b, c, l], sigma [b, 1] or [b, l].
             tokens: caption ids [b, m].
+
+        Raises:
+            ValueError: the latents are of no clip of the configuration.
         """
-        patches = patchify(video.latents, 1, self.config.patch)
-        inputs = [patches.flatten(2).transpose(1, 2), audio.latents.transpose(1, 2)]
-        streams = [project(x) for project, x in zip(self.project_in, inputs, strict=True)]
-        if self.config.coordinates:
-            places = torch.split(self.places, self.lengths)
-            streams = [x + embed(at) for x, embed, at in zip(streams, self.coordinates, places, strict=True)]
         context, mask = self.text(tokens)
         levels = [level(m.sigma) for level, m in zip(self.levels, (video, audio), strict=True)]
         if self.pool is not None:
             pooled = self.pool(context, mask)[:, None]
             levels = [level + pooled for level in levels]
         levels = [F.silu(level) for level in levels]
+
+        grid = self._grid(video.latents, audio.latents)
+        picture, local = self.video.read(video.latents, levels[0])
+        streams = [picture, self.audio.read(audio.latents)]
+        if self.config.coordinates:
+            places = torch.split(grid.places, grid.lengths)
+            streams = [x + embed(at) for x, embed, at in zip(streams, self.coordinates, places, strict=True)]
         for block in self.blocks:
-            streams = block(streams, levels, (self.cosine, self.sine), context, mask)
-        outputs = []
-        for x, level, modulate, project in zip(
-            streams, levels, self.modulate_out, self.project_out, strict=True
-        ):
-            shift, scale = modulate(level).chunk(2, dim=-1)
-            outputs.append(project(_modulated(x, shift, scale)).float().transpose(1, 2))
-        velocity = unpatchify(outputs[0].reshape(patches.shape), 1, self.config.patch)
-        return velocity, outputs[1]
+            streams = block(streams, levels, (grid.cosine, grid.sine), context, mask)
+        return self.video.write(streams[0], local, levels[0]), self.audio.write(streams[1], levels[1])
+
+    def _grid(self, video: Tensor, audio: Tensor) -> "Grid":
+        shape = (*video.shape[2:], audio.shape[2])
+        for grid in self.grids:
+            if grid.shape == shape:
+                assert isinstance(grid, Grid)
+                return grid
+        raise ValueError(f"latents {shape} fit none of {[grid.shape for grid in self.grids]}")
+
+
+class Grid(nn.Module):
+    """Where the tokens of a clip are.
+
+    Attributes:
+        shape: latents (t, h, w) of the picture, and their number in the sound.
+        lengths: picture tokens, sound tokens.
+        places: positions [n, 3] of all tokens (positions.py). cosine, sine: their rotation.
+    """
+
+    cosine: Tensor
+    sine: Tensor
+    places: Tensor
+
+    def __init__(self, config: JointTransformer.Config, clip: ClipSpec) -> None:
+        super().__init__()
+        seconds = [clip.latent_seconds(), clip.audio_latent_seconds()]
+        if config.clock == "none":
+            seconds = [[float(index) for index in range(len(times))] for times in seconds]
+        rows, columns = config.grid_of(clip)
+        positions = [video_positions(seconds[0], rows, columns), audio_positions(seconds[1])]
+        self.shape = (len(seconds[0]), rows * config.patch, columns * config.patch, len(seconds[1]))
+        self.lengths = [len(part) for part in positions]
+        places = torch.cat(positions)
+        cosine, sine = rotation(places, config.width // config.heads)
+        for name, tensor in (("places", places), ("cosine", cosine), ("sine", sine)):
+            self.register_buffer(name, tensor, persistent=False)
 
 
 class LevelEmbedding(nn.Module):
@@ -229,7 +255,7 @@ class JointBlock(nn.Module):
         ]
 
         parts = [
-            layer.project(_modulated(x, mod[0], mod[1]), self.heads)
+            layer.project(modulated(x, mod[0], mod[1]), self.heads)
             for layer, x, mod in zip(layers, streams, modulations, strict=True)
         ]
         q, k, v = (torch.cat(pieces, dim=2) for pieces in zip(*parts, strict=True))
@@ -245,7 +271,7 @@ class JointBlock(nn.Module):
         streams = list(torch.split(joint + self._read(joint, context, mask), lengths, 1))
 
         return [
-            x + _gated(layer.feed(_modulated(x, mod[3], mod[4])), mod[5])
+            x + _gated(layer.feed(modulated(x, mod[3], mod[4])), mod[5])
             for layer, x, mod in zip(layers, streams, modulations, strict=True)
         ]
 
@@ -287,12 +313,6 @@ class StreamLayers(nn.Module):
 def _split_heads(x: Tensor, heads: int) -> Tensor:
     """[b, n, heads * d] to [b, heads, n, d]."""
     return x.view(*x.shape[:2], heads, -1).transpose(1, 2)
-
-
-def _modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Normalise tokens [b, n, d]; shift and scale them by group [b, g, d], n / g tokens to a group."""
-    groups = F.layer_norm(x, x.shape[-1:]).view(len(x), shift.shape[1], -1, x.shape[2])
-    return torch.addcmul(shift.unsqueeze(2), groups, 1.0 + scale.unsqueeze(2)).flatten(1, 2)
 
 
 def _gated(x: Tensor, gate: Tensor) -> Tensor:
