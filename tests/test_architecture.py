@@ -23,6 +23,7 @@ LAYERS = [
     {"diffusion"},
     {"train"},
     {"generate"},
+    {"export"},
     {"evaluate"},
     {"safety"},
     {"registry"},

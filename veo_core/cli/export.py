@@ -1,4 +1,4 @@
-"""`veo export`: a packaged dataset in layouts that other tools read."""
+"""`veo export`: datasets and models in layouts that other tools read."""
 
 import argparse
 from pathlib import Path
@@ -16,7 +16,7 @@ from veo_core.storage import Store
 def add_parser(subcommands: Any) -> None:
     """Add `export` to the command line."""
     parser = subcommands.add_parser(
-        "export", help="write a dataset's clips for other tools", description=__doc__
+        "export", help="write a dataset or a model for other tools", description=__doc__
     )
     layouts = parser.add_subparsers(title="layouts", required=True, metavar="LAYOUT")
     folder = layouts.add_parser(
@@ -32,6 +32,28 @@ def add_parser(subcommands: Any) -> None:
     folder.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
     folder.add_argument("--root", default="store", metavar="URI", help="store of the data (default: store)")
     folder.set_defaults(execute=_export_folder)
+    model = layouts.add_parser(
+        "model",
+        help="a folder that diffusers' DiffusionPipeline.from_pretrained loads",
+        description="A model in diffusers' layout, weights as safetensors.",
+    )
+    model.add_argument(
+        "reference", metavar="REF", help="NAME, NAME@VERSION, a run's id, or 'latest' for the latest run"
+    )
+    model.add_argument("out", type=Path, metavar="OUT", help="a new folder")
+    model.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
+    model.add_argument("--root", default="store", metavar="URI", help="store of the model (default: store)")
+    model.set_defaults(execute=_export_model)
+
+
+def _export_model(arguments: argparse.Namespace) -> int:
+    from veo_core.cli.model_reference import open_model  # imports torch, which other commands do without
+    from veo_core.export.folder import export_model
+
+    generator = open_model(arguments.reference, store=Store(arguments.root), runs_dir=arguments.runs)
+    export_model(generator, arguments.out)
+    print(arguments.out)
+    return 0
 
 
 def _export_folder(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,1 @@
+"""Models in the layout of diffusers, and the pipeline that loads it."""
