@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,9 +13,9 @@ from benchmarks.model.trained import TRAINING, TrainedRun
 from benchmarks.model.tutorial_training import Clips, Size, Spent, Tutorial
 from benchmarks.report import Row
 from veo_core.data.clips import Sample
-from veo_core.data.spec import ClipSpec
 from veo_core.errors import UsageError
 from veo_core.evaluate.records import ClipScore
+from veo_core.generate.pipeline import Generator
 from veo_core.models.files import parameter_count
 from veo_core.models.text import Vocabulary
 from veo_core.stage import Context
@@ -31,20 +32,19 @@ _REAL = 64
 def rows(run: TrainedRun, seed: int, quick: bool, folder: Path) -> Iterator[Row]:
     """`value` is ours and the alternative the tutorial's, in one process with one number of threads."""
     generator, drawing = run.generator(), run.generation()
-    theirs = _tutorial(run, generator.clip, parameter_count(generator.base), seed)
-    yield Row(
-        "parameters of the base model",
-        parameter_count(generator.base) / 1e6,
-        "million",
-        baseline=parameter_count(theirs.base) / 1e6,
-    )
+    vocabulary = Vocabulary.from_captions(sample.caption for sample in run.samples()["train"])
+    torch.manual_seed(seed)
+    theirs = Tutorial(generator.clip, vocabulary, matched_size(generator, vocabulary))
+    for part in ("base", "upsampler", "video_codec", "audio_codec"):
+        ours, other = (parameter_count(getattr(models, part)) / 1e6 for models in (generator, theirs))
+        yield Row(f"parameters: {part.replace('_', ' ')}", ours, "million", baseline=other)
     yield from _training(run, theirs, folder, seed, quick)
 
     counts: dict[Suite, int] = {"seen": 8, "held_out": 8} if quick else {"seen": 64, "held_out": 64}
     asked = jobs(counts, seed)
     prompts = [job.prompt for job in asked]
     start = time.perf_counter()
-    ours = generator(
+    drawn = generator(
         prompts, seed=seed, sampler=drawing.sampler, cascade=drawing.cascade, batch=drawing.batch
     )
     middle = time.perf_counter()
@@ -54,19 +54,28 @@ def rows(run: TrainedRun, seed: int, quick: bool, folder: Path) -> Iterator[Row]
     yield Row("sampling: faster by", speed[0] / speed[1], "times", target=3.0)
 
     real = score_real(run.manifest("package"), run.store, _REAL)
-    scores = [score_films(films, asked, run.store, fps=generator.clip.fps) for films in (ours, imitations)]
+    scores = [score_films(films, asked, run.store, fps=generator.clip.fps) for films in (drawn, imitations)]
     yield from score_rows(scores[0], scores[1], real, seed)
 
 
-def _tutorial(run: TrainedRun, clip: ClipSpec, parameters: int, seed: int) -> Tutorial:
-    """The tutorial's models, the base model of about as many parameters as ours."""
-    vocabulary = Vocabulary.from_captions(sample.caption for sample in run.samples()["train"])
-    sizes = [Size(width=width) for width in range(48, 1025, 12)]
-    with torch.device("meta"):
-        counts = [parameter_count(Tutorial(clip, vocabulary, size).base) for size in sizes]
-    chosen = min(range(len(sizes)), key=lambda index: abs(counts[index] - parameters))
-    torch.manual_seed(seed)
-    return Tutorial(clip, vocabulary, sizes[chosen])
+def matched_size(generator: Generator, vocabulary: Vocabulary) -> Size:
+    """The size at which each of the tutorial's models has about as many parameters as ours."""
+    size = Size()
+    choices = {
+        "base": ("base", range(24, 1025, 12)),
+        "upsampler": ("upsampler", range(24, 1025, 12)),
+        "video": ("video_codec", range(4, 257, 4)),
+        "audio": ("audio_codec", range(4, 513, 4)),
+    }
+    for field, (part, widths) in choices.items():
+        wanted = parameter_count(getattr(generator, part))
+        distances = {}
+        with torch.device("meta"):
+            for width in widths:
+                tried = Tutorial(generator.clip, vocabulary, replace(size, **{field: width}))
+                distances[width] = abs(parameter_count(getattr(tried, part)) - wanted)
+        size = replace(size, **{field: min(distances, key=distances.__getitem__)})
+    return size
 
 
 def _training(run: TrainedRun, theirs: Tutorial, folder: Path, seed: int, quick: bool) -> Iterator[Row]:

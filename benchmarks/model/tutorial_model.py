@@ -22,11 +22,14 @@ AUDIO_STRIDE = 32
 
 
 class VideoAutoencoder(nn.Module):
-    """Pictures [b, 3, 16, h, w] to latents [b, 4, 8, h / 8, w / 8] and back: four convolutions each way."""
+    """Pictures [b, 3, 16, h, w] to latents [b, 4, 8, h / 8, w / 8] and back: four convolutions each way.
 
-    def __init__(self, widths: tuple[int, int, int] = (32, 64, 128)) -> None:
+    Channels are `width`, then twice and four times as many.
+    """
+
+    def __init__(self, width: int) -> None:
         super().__init__()
-        first, second, third = widths
+        first, second, third = width, 2 * width, 4 * width
         self.encoder = nn.Sequential(
             nn.Conv3d(3, first, 3, stride=(1, 2, 2), padding=1),
             nn.ReLU(),
@@ -51,7 +54,7 @@ class VideoAutoencoder(nn.Module):
 class AudioAutoencoder(nn.Module):
     """Waveform [b, 1, samples] to latents [b, 16, samples / 32] and back: five convolutions of stride 2."""
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
         widths = [1, width, width, width, width, AUDIO_CHANNELS]
         self.encoder = nn.Sequential(

@@ -45,9 +45,12 @@ _TRAIN_STEPS = 1000
 
 @dataclass(frozen=True)
 class Size:
-    """Dimensions of both transformers."""
+    """Dimensions of the models: of both transformers by their widths, of both autoencoders by theirs."""
 
-    width: int = 192
+    base: int = 192
+    upsampler: int = 192
+    video: int = 48
+    audio: int = 96
     depth: int = 6
     heads: int = 6
 
@@ -80,15 +83,15 @@ class Tutorial(nn.Module):
     def __init__(self, clip: ClipSpec, vocabulary: Vocabulary, size: Size, *, text_length: int = 32) -> None:
         super().__init__()
         self.clip, self.vocabulary, self.text_length = clip, vocabulary, text_length
-        self.video_codec, self.audio_codec = VideoAutoencoder(), AudioAutoencoder()
+        self.video_codec, self.audio_codec = VideoAutoencoder(size.video), AudioAutoencoder(size.audio)
         self.base_grid = (clip.base_height // 8, clip.base_width // 8)
         self.full_grid = (clip.height // 8, clip.width // 8)
         base, full = (_video_stream(*grid) for grid in (self.base_grid, self.full_grid))
         sound = Stream(clip.samples // AUDIO_STRIDE // AUDIO_PATCH, AUDIO_CHANNELS * AUDIO_PATCH)
-        words, shape = vocabulary.size, {"width": size.width, "depth": size.depth, "heads": size.heads}
-        self.base = Transformer((base, sound), words, **shape)
+        words, shape = vocabulary.size, {"depth": size.depth, "heads": size.heads}
+        self.base = Transformer((base, sound), words, width=size.base, **shape)
         low = Stream(base.tokens, base.values, predicted=False)
-        self.upsampler = Transformer((full, low), words, **shape)
+        self.upsampler = Transformer((full, low), words, width=size.upsampler, **shape)
         self.scheduler = DDPMScheduler(_TRAIN_STEPS, beta_schedule="linear")
 
     def fit(

@@ -40,7 +40,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Clips:
 
 def tutorial() -> Tutorial:
     torch.manual_seed(0)
-    return Tutorial(CLIP, VOCABULARY, Size(width=24, depth=1, heads=2))
+    return Tutorial(CLIP, VOCABULARY, Size(base=24, upsampler=16, video=8, audio=8, depth=1, heads=2))
 
 
 def test_tokens_and_back_are_the_same_latents():
