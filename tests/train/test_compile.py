@@ -39,7 +39,7 @@ def batches(tmp_path_factory) -> list[Batch]:
     store = Store(str(tmp_path_factory.mktemp("store")))
     (train,) = load_latents(made_latents(store), store)["train"]
     config = BaseTraining.model_validate(TINY)
-    with BatchSource(train, WORDS, config, Runtime(config.runtime)) as source:
+    with BatchSource([train], WORDS, config, Runtime(config.runtime)) as source:
         return [source.draw(torch.Generator().manual_seed(seed)) for seed in range(3)]
 
 

@@ -1,60 +1,88 @@
-"""The training step on XLA's CPU backend against the same step in eager PyTorch."""
+"""The training loop on XLA's CPU backend, over several virtual devices, against eager PyTorch."""
+
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from veo_core.data.latents import LatentBucket, LatentClip, LatentLayout, store_shard
-from veo_core.data.mapped import MappedShard
-from veo_core.data.spec import ClipSpec
-from veo_core.diffusion.flow import flow_losses
-from veo_core.models.text import TextEncoder, Vocabulary
-from veo_core.models.transformer import JointTransformer
-from veo_core.stage import Context
-from veo_core.storage import Store
-from veo_core.train.base import BaseTraining, BatchSource
-from veo_core.train.loop import fit
-from veo_core.train.runtime import Runtime, RuntimeConfig
+sys.path.append(str(Path(__file__).parents[1] / "train"))
+
+from made_latents import made_latents  # noqa: E402
+
+from veo_core.data.latents import load_latents  # noqa: E402
+from veo_core.diffusion.build import build_objective  # noqa: E402
+from veo_core.diffusion.objective import denoising_losses  # noqa: E402
+from veo_core.models.text import Vocabulary  # noqa: E402
+from veo_core.models.transformer import JointTransformer  # noqa: E402
+from veo_core.stage import Context  # noqa: E402
+from veo_core.storage import Store  # noqa: E402
+from veo_core.train.base import BaseTraining, BatchSource  # noqa: E402
+from veo_core.train.loop import fit  # noqa: E402
+from veo_core.train.runtime import Runtime  # noqa: E402
 
 pytestmark = pytest.mark.xla
 
-VOCABULARY = Vocabulary.from_captions(["a red circle moving left"])
-SPEC = ClipSpec(frames=9, height=32, width=32)
-SHAPE = JointTransformer.Config(
-    clip=SPEC, text=TextEncoder.Config(vocabulary=VOCABULARY, length=8), width=32, depth=2, heads=2
-)
+WORDS = Vocabulary.from_captions(["a red circle moving left"])
+TINY = {
+    "batch": 4, "log_every": 1, "warmup": 0, "text_length": 8, "learning_rate": 1e-2,
+    "width": 32, "depth": 2, "heads": 2,
+}  # fmt: skip
 
 
-def train(accelerator: str, store: Store, steps: int = 3) -> list[dict[str, float]]:
-    runtime = Runtime(RuntimeConfig(accelerator=accelerator, bfloat16=False))
-    config = BaseTraining(
-        steps=steps, batch=4, log_every=1, warmup=0, text_length=8, runtime=runtime.config, learning_rate=1e-2
-    )
+@pytest.fixture
+def store(tmp_path):
+    return Store(str(tmp_path))
+
+
+def train(accelerator: str, store: Store, steps: int = 3, **changes) -> tuple[list[dict[str, float]], dict]:
+    """The history and the weights of so many steps of the base model."""
+    runtime = {"accelerator": accelerator, "bfloat16": False}
+    config = BaseTraining.model_validate({**TINY, "steps": steps, "runtime": runtime, **changes})
+    runtime, objective = Runtime(config.runtime), build_objective(config.objective)
+    (bucket,) = load_latents(made_latents(store), store)["train"]
     torch.manual_seed(0)
-    model = runtime.place(JointTransformer(SHAPE))
-    tensors = {"video": torch.randn(6, *SHAPE.video_shape), "audio": torch.randn(6, *SHAPE.audio_shape)}
-    captions = {"caption": "a red circle moving left", "short_caption": "a red circle"}
-    named = [LatentClip(clip_id=str(row), split="train", bucket="b", row=row, **captions) for row in range(6)]
-    shard = MappedShard(store_shard(tensors, named, store), 6, store, made_by="encode_latents")
-    clips = LatentBucket("b", LatentLayout(clip=SPEC, video_channels=16, audio_channels=16), [shard])
-    source = BatchSource(clips, VOCABULARY, config, runtime)
-    context = Context(stage="base", store=store, seed=0, key=accelerator, workers=1)
-    return fit(
-        model,
-        lambda generator: flow_losses(model, source.draw(generator)),
-        config=config,
-        runtime=runtime,
-        context=context,
-    )
+    model = runtime.place(JointTransformer(config.model_config_for(bucket.layout, WORDS)))
+    with BatchSource([bucket], WORDS, config, runtime) as source:
+        history = fit(
+            model,
+            lambda generator: denoising_losses(objective, model, source.draw(generator), config.loss),
+            config=config,
+            runtime=runtime,
+            context=Context(stage="base", store=store, seed=0, key=accelerator, workers=1),
+        )
+    return history, {name: tensor.cpu() for name, tensor in model.state_dict().items()}
 
 
-def test_three_steps_on_xla_have_the_losses_of_eager_pytorch(tmp_path):
-    store = Store(str(tmp_path))
-    xla = train("xla", store)  # first: autograd learns of devices at its first backward pass
-    eager = train("cpu", store)
+def sharding_of(tensor: torch.Tensor) -> str:
+    import torch_xla
+
+    return torch_xla._XLAC._get_xla_sharding_spec(tensor)
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_three_steps_on_xla_equal_those_of_eager_pytorch(store, optimiser):
+    # XLA goes first: autograd learns of devices at its first backward pass.
+    xla, xla_weights = train("xla", store, optimiser=optimiser, accumulate=2)
+    eager, weights = train("cpu", store, optimiser=optimiser, accumulate=2)
     assert [row["step"] for row in xla] == [1, 2, 3]
     for name in ("loss", "video", "audio", "gradient"):
         assert [row[name] for row in xla] == pytest.approx([row[name] for row in eager], rel=1e-3)
     assert eager[0]["loss"] != eager[2]["loss"]
+    tolerance = 1e-3 if optimiser == "adamw" else 1e-2  # Muon multiplies in bfloat16
+    for name, weight in weights.items():
+        torch.testing.assert_close(xla_weights[name], weight, atol=tolerance, rtol=0)
+
+
+def test_batches_and_weights_are_laid_over_all_devices(store):
+    import torch_xla.runtime
+
+    runtime = Runtime(BaseTraining.model_validate({"runtime": {"accelerator": "xla"}}).runtime)
+    assert runtime.devices == torch_xla.runtime.global_runtime_device_count() == 4
+    assert "devices=[4,1]" in sharding_of(runtime.shard(torch.randn(8, 3)))
+    layer = runtime.place(torch.nn.Linear(3, 8))
+    runtime.spread(layer)
+    assert "devices=[4,1]" in sharding_of(layer.weight)
 
 
 def test_further_steps_on_xla_compile_nothing_new(tmp_path):

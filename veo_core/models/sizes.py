@@ -26,6 +26,8 @@ class BaseSize(Record):
     depth: int = 6
     heads: int = 4
     expand: int = 4
+    local_width: int = 64
+    local_depth: int = 2
     text_length: int = 32
     text_depth: int = 1
 
@@ -53,6 +55,8 @@ class Size(Record):
             depth=base.depth,
             heads=base.heads,
             expand=base.expand,
+            local_width=base.local_width,
+            local_depth=base.local_depth,
         )
 
     def upsampler(self) -> Upsampler.Config:
@@ -67,7 +71,7 @@ SIZES: dict[SizeName, Size] = {
         clip=ClipSpec(frames=33, fps=16.0, height=256, width=256),
         video_vae=VideoVAE.Config(width=256, space_factor=8),
         audio_vae=AudioVAE.Config(width=256, latent_channels=32),
-        base=BaseSize(width=512, depth=12, heads=8, text_length=64, text_depth=2),
+        base=BaseSize(width=512, depth=12, heads=8, local_width=128, text_length=64, text_depth=2),
         upsampler_width=192,
         upsampler_depth=8,
     ),
@@ -75,7 +79,7 @@ SIZES: dict[SizeName, Size] = {
         clip=ClipSpec(frames=65, fps=16.0, height=512, width=512),
         video_vae=VideoVAE.Config(width=512, space_factor=8),
         audio_vae=AudioVAE.Config(width=512, latent_channels=32),
-        base=BaseSize(width=1536, depth=28, heads=12, text_length=128, text_depth=2),
+        base=BaseSize(width=1536, depth=28, heads=12, local_width=256, text_length=128, text_depth=2),
         upsampler_width=384,
         upsampler_depth=12,
     ),

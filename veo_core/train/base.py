@@ -1,11 +1,11 @@
 """Train the base model: the joint denoiser of picture and sound."""
 
 import json
-import sys
-from typing import Self
+from collections.abc import Sequence
+from typing import Any, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from veo_core.data.latents import LatentBucket, LatentLayout, load_latents
@@ -13,9 +13,9 @@ from veo_core.data.loader import LatentLoader
 from veo_core.diffusion.build import build_objective
 from veo_core.diffusion.levels import NoiseConfig, draw_levels
 from veo_core.diffusion.objective import Batch, LossConfig, counted, denoising_losses
-from veo_core.errors import UsageError
 from veo_core.models.files import parameter_count
 from veo_core.models.objective import ObjectiveConfig
+from veo_core.models.sizes import SizeName, base_values
 from veo_core.models.text import TextEncoder, Vocabulary
 from veo_core.models.transformer import JointTransformer
 from veo_core.records.manifest import Manifest
@@ -31,10 +31,13 @@ class BaseTraining(FitConfig):
     steps: int = Field(default=1200, ge=1, description="optimiser steps")
     batch: int = Field(default=32, ge=1, description="clips in a step")
     learning_rate: float = Field(default=1e-3, gt=0, description="highest learning rate")
+    size: SizeName = Field(default="world", description="sets the dimensions below that are not given")
     width: int = Field(default=128, description="channels of a token")
     depth: int = Field(default=6, description="transformer blocks")
     heads: int = Field(default=4, description="attention heads")
     expand: int = Field(default=4, description="width of the feed-forward in token widths")
+    local_width: int = Field(default=64, description="channels of the convolutions around the transformer")
+    local_depth: int = Field(default=2, description="blocks of convolutions on either side, 0 for none")
     text_length: int = Field(default=32, description="tokens that every caption is padded to")
     text_depth: int = Field(default=1, description="transformer blocks of the text encoder")
     short_captions: float = Field(default=0.2, description="share of clips that train on the short caption")
@@ -42,11 +45,21 @@ class BaseTraining(FitConfig):
     noise: NoiseConfig = NoiseConfig()
     loss: LossConfig = LossConfig()
 
-    def model_config_for(self, layout: LatentLayout, vocabulary: Vocabulary) -> JointTransformer.Config:
-        """The configuration of the model that trains on such latents."""
+    @model_validator(mode="before")
+    @classmethod
+    def _sized(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("size"), str):
+            return {**base_values(values["size"]), **values}
+        return values
+
+    def model_config_for(
+        self, layout: LatentLayout, vocabulary: Vocabulary, others: Sequence[LatentLayout] = ()
+    ) -> JointTransformer.Config:
+        """The configuration of the model that trains on such latents; it generates those of `layout`."""
         text = TextEncoder.Config(vocabulary=vocabulary, length=self.text_length, depth=self.text_depth)
         return JointTransformer.Config(
             clip=layout.clip,
+            other_clips=tuple(other.clip for other in others),
             text=text,
             objective=self.objective,
             video_channels=layout.video_channels,
@@ -55,20 +68,22 @@ class BaseTraining(FitConfig):
             depth=self.depth,
             heads=self.heads,
             expand=self.expand,
+            local_width=self.local_width,
+            local_depth=self.local_depth,
         )
 
 
 def run(*, latents: Manifest, config: BaseTraining, context: Context) -> Manifest:
-    train, validation = (
-        _largest(buckets, context) for buckets in load_latents(latents, context.store).values()
-    )
+    splits = load_latents(latents, context.store)
+    layouts = [bucket.layout for bucket in splits["train"]]
+    held_out = [bucket for bucket in splits["validation"] if bucket.layout in layouts]
     words = json.loads(context.store.get_bytes(latents.files["vocabulary"]))
     vocabulary = Vocabulary.parse(words, where="latents vocabulary")
     runtime = Runtime(config.runtime)
     torch.manual_seed(context.seed)
-    model = runtime.place(JointTransformer(config.model_config_for(train.layout, vocabulary)))
+    model = runtime.place(JointTransformer(config.model_config_for(layouts[0], vocabulary, layouts[1:])))
     objective = build_objective(config.objective)
-    with BatchSource(train, vocabulary, config, runtime) as source:
+    with BatchSource(splits["train"], vocabulary, config, runtime) as source:
 
         def losses(generator: torch.Generator) -> dict[str, Tensor]:
             return denoising_losses(objective, model, source.draw(generator), config.loss)
@@ -84,7 +99,7 @@ def run(*, latents: Manifest, config: BaseTraining, context: Context) -> Manifes
         )
     generator = torch.Generator().manual_seed(context.seed)
     with (
-        BatchSource(validation, vocabulary, config, runtime) as held,
+        BatchSource(held_out, vocabulary, config, runtime) as held,
         torch.no_grad(),
         runtime.autocast(),
     ):
@@ -97,31 +112,19 @@ def run(*, latents: Manifest, config: BaseTraining, context: Context) -> Manifes
     return training_manifest(model, history, metrics, config, context)
 
 
-def _largest(buckets: list[LatentBucket], context: Context) -> LatentBucket:
-    """The bucket to train on; how many clips the others hold is told."""
-    if not buckets:
-        raise UsageError(f"{context.stage}: the latents have a split without clips; package more clips")
-    first, *others = buckets
-    if others:
-        print(
-            f"{context.stage}: bucket {first.name} with {len(first)} clips is used, "
-            f"{sum(map(len, others))} clips of other buckets are not",
-            file=sys.stderr,
-        )
-    return first
-
-
 class BatchSource:
-    """Draws training batches from latents; equal generators give equal batches."""
+    """Draws training batches from latents, each from one bucket; equal generators give equal batches."""
 
     def __init__(
-        self, clips: LatentBucket, vocabulary: Vocabulary, config: BaseTraining, runtime: Runtime
+        self, buckets: Sequence[LatentBucket], vocabulary: Vocabulary, config: BaseTraining, runtime: Runtime
     ) -> None:
         self.vocabulary, self.config, self.runtime = vocabulary, config, runtime
         self.empty = vocabulary.tokens([""], config.text_length)
-        self.token_counts = config.model_config_for(clips.layout, vocabulary).token_counts
+        self.token_counts = {
+            bucket.name: config.model_config_for(bucket.layout, vocabulary).token_counts for bucket in buckets
+        }
         self.loader = LatentLoader(
-            [clips],
+            buckets,
             config.batch,
             draws=config.accumulate,
             rank=runtime.rank,
@@ -140,7 +143,8 @@ class BatchSource:
         config, shard = self.config, self.runtime.shard
         drawn = self.loader.draw(generator)
         random, clips, layout = drawn.generator, drawn.clips, drawn.bucket.layout
-        levels = draw_levels(config.noise, config.batch, layout.clip.latent_frames, random, self.token_counts)
+        counts = self.token_counts[drawn.bucket.name]
+        levels = draw_levels(config.noise, config.batch, layout.clip.latent_frames, random, counts)
         short = torch.rand(config.batch, generator=random) < config.short_captions
         chosen = [
             pair[use_short]
