@@ -9,9 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-import torch
-
 from veo_core.data.clips import (
     SPLITS,
     ClipArrays,
@@ -22,8 +19,9 @@ from veo_core.data.clips import (
     read_shard,
     shrink,
 )
-from veo_core.data.mapped import MappedShard, Rows, store_tensors
+from veo_core.data.mapped import MappedShard, Rows, filled_tensors
 from veo_core.data.spec import ClipSpec
+from veo_core.errors import UsageError
 from veo_core.fingerprint import module_fingerprint
 from veo_core.records.base import Record, canonical_json, sha256_bytes
 from veo_core.records.clip import Split
@@ -158,12 +156,23 @@ def _decode(shards: Sequence[Shard], spec: ClipSpec, store: Store) -> list[Decod
 
 
 def _decode_shard(shard: Shard, spec: ClipSpec, store: Store) -> DecodedShard:
-    parts = [decode_samples(samples, spec) for samples in in_batches(read_shard(shard, store), _BATCH)]
-    full = np.concatenate([part.video for part in parts])
-    arrays = {
-        "full": full,
-        "base": shrink(full, spec.upscale),
-        "audio": np.concatenate([part.audio for part in parts]),
+    pictures = (shard.clips, 3, spec.frames)
+    shapes = {
+        "audio": ("I16", (shard.clips, spec.samples)),
+        "full": ("U8", (*pictures, spec.height, spec.width)),
+        "base": ("U8", (*pictures, spec.base_height, spec.base_width)),
     }
-    tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    return DecodedShard(clips=len(full), file=store_tensors(tensors, SUFFIX, store))
+    with filled_tensors(shapes, SUFFIX, store) as filled:
+        start = 0
+        for samples in in_batches(read_shard(shard, store), _BATCH):
+            part = slice(start, start + len(samples))
+            decoded = decode_samples(samples, spec)
+            filled.arrays["audio"][part] = decoded.audio
+            filled.arrays["full"][part] = decoded.video
+            filled.arrays["base"][part] = shrink(decoded.video, spec.upscale)
+            start += len(samples)
+    if start != shard.clips:
+        raise UsageError(
+            f"shard {shard.name} holds {start} clips, its table says {shard.clips}: package again"
+        )
+    return DecodedShard(clips=start, file=filled.ref)

@@ -5,10 +5,13 @@ dataset may be larger than the memory, and several processes share one copy of i
 """
 
 import hashlib
+import math
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +20,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from veo_core.errors import UsageError
+from veo_core.records.base import canonical_json
 from veo_core.records.files import FileRef
 from veo_core.storage import Store
+
+_NUMPY: dict[str, np.dtype[Any]] = {"U8": np.dtype("u1"), "I16": np.dtype("<i2")}
 
 
 def store_tensors(tensors: Mapping[str, Tensor], suffix: str, store: Store) -> FileRef:
@@ -27,6 +33,50 @@ def store_tensors(tensors: Mapping[str, Tensor], suffix: str, store: Store) -> F
         path = Path(folder) / "tensors"
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
         return store.put_file(path, suffix)
+
+
+@contextmanager
+def filled_tensors(
+    shapes: Mapping[str, tuple[str, tuple[int, ...]]], suffix: str, store: Store
+) -> Iterator["FilledTensors"]:
+    """Store a safetensors file whose tensors the block fills, without holding them in memory.
+
+    Args:
+        shapes: type of numbers, as in "U8" or "I16", and shape by name; wider types first, so that each
+            tensor starts at a multiple of its numbers' size.
+        suffix: end of the object's name.
+        store: where it goes when the block ends without an error.
+    """
+    starts, end = {}, 0
+    header: dict[str, Any] = {}
+    for name, (kind, shape) in shapes.items():
+        starts[name], end = end, end + math.prod(shape) * _NUMPY[kind].itemsize
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [starts[name], end]}
+    text = canonical_json(header)
+    text += b" " * (-len(text) % 8)
+    with tempfile.TemporaryDirectory(prefix="veo-tensors-") as folder:
+        path = Path(folder) / "tensors"
+        with path.open("wb") as stream:
+            stream.write(len(text).to_bytes(8, "little") + text)
+            stream.truncate(8 + len(text) + end)
+        arrays = {
+            name: np.memmap(path, _NUMPY[kind], "r+", 8 + len(text) + starts[name], shape)
+            for name, (kind, shape) in shapes.items()
+        }
+        filled = FilledTensors(arrays)
+        yield filled
+        for array in arrays.values():
+            array.flush()
+        filled.ref = store.put_file(path, suffix)
+
+
+class FilledTensors:
+    """Arrays by name, to be written to; `ref` is the stored file once the block that fills them has ended."""
+
+    ref: FileRef
+
+    def __init__(self, arrays: Mapping[str, Any]) -> None:
+        self.arrays = arrays
 
 
 class MappedShard:
