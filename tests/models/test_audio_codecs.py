@@ -70,7 +70,7 @@ def codecs(folders: dict[str, Path]) -> dict[str, AudioCodec]:
         for kind, path in folders.items()
     }
     oobleck = opened["oobleck"]
-    oobleck.autoencoder.measure([oobleck.prepared(noise(OTHERS["oobleck"], 8, seed=0))])
+    oobleck.autoencoder.prepare([oobleck.prepared(noise(OTHERS["oobleck"], 8, seed=0))])
     return {"own": AudioCodec(MelAutoencoder(vae.eval(), CLIP), CLIP).eval(), **opened}
 
 

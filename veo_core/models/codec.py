@@ -5,6 +5,7 @@ its weights, because the denoiser's noise levels assume it.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 from torch import Tensor, nn
 
@@ -53,6 +54,13 @@ class SoundAutoencoder(nn.Module, ABC):
     def rate_out(self) -> int:
         """Samples per second of what it decodes."""
         return self.factors.rate
+
+    def prepare(self, sounds: Iterable[Tensor]) -> None:
+        """Take the statistics of latents from training sounds, where they did not come with the weights.
+
+        Args:
+            sounds: batches [b, n] as `encode` takes them.
+        """
 
     @abstractmethod
     def encode(self, sound: Tensor) -> Tensor:

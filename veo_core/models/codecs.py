@@ -14,7 +14,7 @@ from veo_core.errors import UsageError
 from veo_core.models.audio_codec import AudioCodec
 from veo_core.models.audio_vae import AudioVAE
 from veo_core.models.codec import SoundAutoencoder, VideoCodec
-from veo_core.models.files import load_stored
+from veo_core.models.files import load_stored, stored_bytes
 from veo_core.models.mel_codec import MelAutoencoder
 from veo_core.models.video_vae import VideoVAE
 from veo_core.records.base import Record
@@ -135,7 +135,7 @@ def load_audio_codec(
 def stored_kind(files: dict[str, FileRef], store: Store, where: str) -> str:
     """The kind that a stored codec's configuration names."""
     try:
-        config = json.loads(store.get_bytes(files["config"]))
+        config = json.loads(stored_bytes("config", files, store, where=where))
     except ValueError as error:
         raise UsageError(f"{where} config: not valid JSON: {error}") from None
     return str(config.get("kind", "own")) if isinstance(config, dict) else "own"

@@ -64,8 +64,27 @@ def load_model(model: type[ModelT], config: bytes, weights: bytes, *, where: str
 
 
 def load_stored(model: type[ModelT], files: dict[str, FileRef], store: Store, *, where: str) -> ModelT:
-    """`load_model` from a training stage's manifest files."""
-    return load_model(model, store.get_bytes(files["config"]), store.get_bytes(files["weights"]), where=where)
+    """`load_model` from a training stage's manifest files.
+
+    Raises:
+        UsageError: a file is missing or damaged, or the weights belong to another configuration.
+    """
+    config, weights = (stored_bytes(name, files, store, where=where) for name in ("config", "weights"))
+    return load_model(model, config, weights, where=where)
+
+
+def stored_bytes(name: str, files: dict[str, FileRef], store: Store, *, where: str) -> bytes:
+    """The bytes of a model's file `name`.
+
+    Raises:
+        UsageError: it is missing or damaged.
+    """
+    if name not in files:
+        raise UsageError(f"{where}: its stage published no {name}; run the stage again")
+    try:
+        return store.get_bytes(files[name])
+    except UsageError as error:
+        raise UsageError(f"{where} {name}: {error}; run its stage again") from None
 
 
 def parameter_count(model: nn.Module) -> int:

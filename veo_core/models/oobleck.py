@@ -25,7 +25,7 @@ class OobleckSound(SoundAutoencoder):
     """`AutoencoderOobleck` (stereo at 44.1 or 48 kHz, 64 channels, 21.5 latents a second): frozen.
 
     Its makers ship no statistics of its latents. They come from the file `latent_statistics.safetensors`
-    beside its weights, or `measure` takes them from sound; they are stored with the codec from then on.
+    beside its weights, or `prepare` takes them from sound; they are stored with the codec from then on.
     It is not causal. Mono sound goes to both of its channels, and their mean comes back.
     """
 
@@ -72,10 +72,10 @@ class OobleckSound(SoundAutoencoder):
         return AudioFactors(rate=self.autoencoder.config.sampling_rate, step=hop, first=hop, padded=True)
 
     @torch.no_grad()
-    def measure(self, sounds: Iterable[Tensor]) -> None:
-        """Take the statistics of the latents of sound: batches [b, n] at its rate, whole steps each."""
-        self.statistics.measure(torch.cat([self._raw(sound).cpu() for sound in sounds]))
-        self.measured.fill_(True)
+    def prepare(self, sounds: Iterable[Tensor]) -> None:
+        if not self.measured:
+            self.statistics.measure(torch.cat([self._raw(sound).cpu() for sound in sounds]))
+            self.measured.fill_(True)
 
     @torch.no_grad()
     def encode(self, sound: Tensor) -> Tensor:
