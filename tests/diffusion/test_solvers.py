@@ -144,10 +144,12 @@ def test_first_order_sampler_of_a_ddpm_model_equals_ddim_of_diffusers(noise, nam
     torch.testing.assert_close(draw(model, noise, steps=20), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("clip", [None, 1.2])
 @pytest.mark.parametrize("name", ["epsilon", "v", "v-zero-snr"])
-def test_ancestral_sampler_equals_ddpm_of_diffusers(noise, name):
+def test_ancestral_sampler_equals_ddpm_of_diffusers(noise, name, clip):
     """Picture and sound take their noise from the clip's generator, in turn."""
-    scheduler = diffusers.DDPMScheduler(clip_sample=False, **ddpm_settings(OBJECTIVES[name]))
+    clipping = {"clip_sample": clip is not None, "clip_sample_range": clip or 1.0}
+    scheduler = diffusers.DDPMScheduler(**clipping, **ddpm_settings(OBJECTIVES[name]))
     scheduler.set_timesteps(10)
     model = known(name)
     state, generator = noise, torch.Generator().manual_seed(7)
@@ -155,7 +157,8 @@ def test_ancestral_sampler_equals_ddpm_of_diffusers(noise, name):
         torch.randn(1, 1, 2, 1, 32, generator=generator)
         prediction = model.predict(state, torch.full((1, 1, 1), float(timestep + 1) / 1000))
         state = scheduler.step(prediction, timestep, state, generator=generator).prev_sample
-    torch.testing.assert_close(draw(model, noise, solver="ddpm", steps=10), state, atol=1e-4, rtol=0)
+    made = draw(model, noise, solver="ddpm", steps=10, clip=clip)
+    torch.testing.assert_close(made, state, atol=1e-4, rtol=0)
 
 
 def integrated(model: KnownModel, noise: torch.Tensor, solver: str, steps: int) -> torch.Tensor:

@@ -36,6 +36,12 @@ class SamplerConfig(Record):
     rescale: float = Field(
         default=0.0, ge=0, le=1, description="how far guidance keeps the standard deviation of the data"
     )
+    clip: float | None = Field(
+        default=None,
+        gt=0,
+        description="bound of the latents that the model expects, in standard deviations; epsilon needs one, "
+        "because at high noise its errors grow by the inverse of the signal",
+    )
 
 
 @torch.no_grad()
@@ -112,6 +118,11 @@ def sample(
             for state, track, schedule, path in zip(states, tracks, schedules, paths, strict=True)
         ]
         expected = denoise(streams[0], streams[1])
+        if config.clip is not None:
+            expected = (
+                expected[0].clamp(-config.clip, config.clip),
+                expected[1].clamp(-config.clip, config.clip),
+            )
         states = [
             track.kept(solver.step(index, state, data))
             for track, solver, state, data in zip(tracks, solvers, states, expected, strict=True)
