@@ -17,11 +17,11 @@ from veo_core.stage import Context, read_manifest
 from veo_core.storage import Store
 from veo_core.train import base
 from veo_core.train.checkpoint import Checkpoints
-from veo_core.train.loop import FitConfig
 
 ROOT = Path(__file__).parents[2]
 TINY = {
-    "steps": 20, "batch": 4, "log_every": 5, "warmup": 2, "width": 32, "depth": 2, "heads": 2, "text_length": 8,
+    "steps": 20, "batch": 4, "log_every": 5, "warmup": 2, "text_length": 8,
+    "width": 32, "depth": 2, "heads": 2,
     "runtime": {"accelerator": "cpu", "bfloat16": False},
 }  # fmt: skip
 
@@ -72,19 +72,23 @@ def test_base_model_trained_by_two_processes_equals_that_of_one(tmp_path, store)
     assert result.stderr.count("s a step") == 1  # the first process alone tells
 
 
-def test_run_of_two_processes_when_terminated_goes_on_in_one(tmp_path):
+def test_run_goes_on_in_another_number_of_processes(tmp_path):
+    """Steps 1 to 7 in one process, to 14 in two, the rest in one again."""
     whole, store = SmallRun(), Store(str(tmp_path / "stopped"))
     expected = whole.fit(Store(str(tmp_path / "whole")))
-    config = FitConfig.model_validate({**CONFIG.model_dump(), "checkpoint_seconds": 1e9})
+    first = SmallRun()
+    first.at[7] = "terminate"
+    with pytest.raises(SystemExit):
+        first.fit(store)
     program = str(Path(__file__).with_name("small_run.py"))
-    result = torchrun(program, store.root, config.model_dump_json(), "--at", "7", "terminate")
+    result = torchrun(program, store.root, CONFIG.model_dump_json(), "--at", "7", "terminate")
     assert result.returncode != 0
     assert "exitcode  : 143" in result.stderr
     _, checkpoint = Checkpoints(context(store)).load()
-    assert (checkpoint.step, len(checkpoint.shards)) == (7, 2)
+    assert (checkpoint.step, len(checkpoint.shards)) == (14, 2)
     resumed = SmallRun()
     history = resumed.fit(store)
-    assert resumed.calls == CONFIG.steps - 7
+    assert resumed.calls == CONFIG.steps - 14
     for row, other in zip(expected, history, strict=True):
         assert other == pytest.approx(row, abs=1e-4)
     for name, weight in whole.weights().items():

@@ -8,18 +8,18 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[1] / "train"))
 
-from made_latents import made_latents  # noqa: E402
+from made_latents import made_latents
 
-from veo_core.data.latents import load_latents  # noqa: E402
-from veo_core.diffusion.build import build_objective  # noqa: E402
-from veo_core.diffusion.objective import denoising_losses  # noqa: E402
-from veo_core.models.text import Vocabulary  # noqa: E402
-from veo_core.models.transformer import JointTransformer  # noqa: E402
-from veo_core.stage import Context  # noqa: E402
-from veo_core.storage import Store  # noqa: E402
-from veo_core.train.base import BaseTraining, BatchSource  # noqa: E402
-from veo_core.train.loop import fit  # noqa: E402
-from veo_core.train.runtime import Runtime  # noqa: E402
+from veo_core.data.latents import load_latents
+from veo_core.diffusion.build import build_objective
+from veo_core.diffusion.objective import denoising_losses
+from veo_core.models.text import Vocabulary
+from veo_core.models.transformer import JointTransformer
+from veo_core.stage import Context
+from veo_core.storage import Store
+from veo_core.train.base import BaseTraining, BatchSource
+from veo_core.train.loop import fit
+from veo_core.train.runtime import Runtime
 
 pytestmark = pytest.mark.xla
 

@@ -91,7 +91,7 @@ class Checkpoints:
     def load(self, step: int | None = None) -> tuple[dict[str, Tensor], Checkpoint] | None:
         """This process's tensors of the last checkpoint, or of the one at `step`; None where there is none.
 
-        Of a checkpoint that another number of processes saved, each gets its own slice all the same.
+        Of a checkpoint that another number of processes saved, every process gets the whole tensors.
 
         Raises:
             UsageError: a shard is missing or not what was saved, or there is no checkpoint at `step`.
@@ -109,7 +109,7 @@ class Checkpoints:
         parts = [self._read(shard) for shard in checkpoint.shards]
         tensors = dict(parts[0])
         for name in checkpoint.sharded:
-            tensors[name] = slice_of(torch.cat([part[name] for part in parts]), self._rank, self._world)
+            tensors[name] = torch.cat([part[name] for part in parts])
         return tensors, checkpoint
 
     def clear(self) -> None:
@@ -189,11 +189,3 @@ def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, inner in value.items():
         flat |= _flat(inner, f"{prefix}{key}.") if isinstance(inner, dict) else {f"{prefix}{key}": inner}
     return flat
-
-
-def slice_of(tensor: Tensor, rank: int, world: int) -> Tensor:
-    """The slice of a whole tensor that a process holds under FSDP2, which cuts the first dimension into
-    equal parts, the last of which may be shorter or empty.
-    """
-    size = -(-len(tensor) // world)
-    return tensor[rank * size : (rank + 1) * size].clone()

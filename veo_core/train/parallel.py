@@ -43,6 +43,8 @@ def parallelize(model: nn.Module, runtime: Runtime) -> None:
             _replace_forward(part, torch.compile(part.forward, fullgraph=True, dynamic=False))
     if runtime.world > 1:
         _shard(model, blocks, runtime)
+    elif runtime.accelerator == "xla":
+        runtime.spread(model)
 
 
 def _replace_forward(module: nn.Module, forward: Any) -> None:
@@ -96,6 +98,17 @@ def whole(tensor: Tensor) -> Tensor:
 def local(tensor: Tensor) -> Tensor:
     """This process's slice of a sharded tensor, sharing its memory; others as they are."""
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def slice_like(value: Tensor, tensor: Tensor) -> Tensor:
+    """This process's slice of `value`, if that is whole and shaped as `tensor`, which is sharded; others as
+    they are. FSDP2 cuts the first dimension into equal parts, the last of which may be shorter or empty.
+    """
+    if not isinstance(tensor, DTensor) or value.shape != tensor.shape:
+        return value
+    mesh = tensor.device_mesh
+    size = -(-len(value) // mesh.size())
+    return value[mesh.get_local_rank() * size :][:size]
 
 
 def sharded_like(piece: Tensor, tensor: Tensor) -> Tensor:

@@ -136,6 +136,12 @@ class Runtime:
             return _laid_out(self.send(tensor), self.devices)
         return self.send(tensor.chunk(self.world)[self.rank])
 
+    def spread(self, model: nn.Module) -> None:
+        """Lay weights over XLA's devices by their first dimension, where that can be cut equally."""
+        for parameter in model.parameters():
+            if self.devices > 1 and parameter.dim() and len(parameter) % self.devices == 0:
+                _laid_out(parameter, self.devices)
+
     def step_done(self) -> None:
         """Mark the end of a training step; XLA compiles and runs what it traced since the last one."""
         if self.accelerator == "xla":
@@ -226,10 +232,9 @@ def _xla_mesh(devices: int) -> Any:
     return spmd.Mesh(list(range(devices)), (devices,), ("data",))
 
 
-def _laid_out(tensor: Tensor, devices: int, dim: int = 0) -> Tensor:
-    """`tensor` with one dimension laid over the devices; XLA's partitioner adds the communication."""
+def _laid_out(tensor: Tensor, devices: int) -> Tensor:
+    """`tensor` with its first dimension laid over the devices; XLA's partitioner adds the communication."""
     import torch_xla.distributed.spmd as spmd
 
-    spec = tuple("data" if axis == dim else None for axis in range(tensor.dim()))
-    spmd.mark_sharding(tensor, _xla_mesh(devices), spec)
+    spmd.mark_sharding(tensor, _xla_mesh(devices), ("data", *[None] * (tensor.dim() - 1)))
     return tensor

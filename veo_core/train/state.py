@@ -9,7 +9,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from veo_core.errors import UsageError
-from veo_core.train.parallel import local, sharded_like, whole
+from veo_core.train.parallel import local, sharded_like, slice_like, whole
 
 
 class TrainingState:
@@ -82,14 +82,15 @@ class TrainingState:
 
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:
-        """Put back what `tensors` gave.
+        """Put back what `tensors` gave, or the whole tensors of which it gave slices.
 
         Raises:
             UsageError: it belongs to another model or another optimiser.
         """
-        for name, piece in self._slices.items():
-            for kind, target in (("weights", piece), ("average", self.average[name])):
+        for name, p in self.weights.items():
+            for kind, target in (("weights", self._slices[name]), ("average", self.average[name])):
                 found = tensors.get(f"{kind}/{name}")
+                found = None if found is None else slice_like(found, p)
                 if found is None or found.shape != target.shape:
                     shape = "absent" if found is None else f"of shape {tuple(found.shape)}"
                     raise UsageError(
@@ -107,7 +108,7 @@ class TrainingState:
         for index, p in enumerate(ordered):
             prefix = f"optimiser/{names[id(p)]}/"
             moments = {
-                key.removeprefix(prefix): sharded_like(value.to(p.device), p)
+                key.removeprefix(prefix): sharded_like(slice_like(value, p).to(p.device), p)
                 for key, value in tensors.items()
                 if key.startswith(prefix)
             }
