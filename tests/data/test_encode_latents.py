@@ -5,6 +5,8 @@ import json
 import pytest
 import torch
 from footage import context
+from safetensors.torch import load
+from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
 from veo_core.data.clips import dataset_shards, decode_samples, read_shard, shrink
 from veo_core.data.latents import LatentClip, load_frames, load_latents
@@ -13,7 +15,8 @@ from veo_core.errors import UsageError
 from veo_core.models.audio_vae import AudioVAE
 from veo_core.models.codecs import load_audio_codec, load_video_codec
 from veo_core.models.files import load_stored, save_model
-from veo_core.models.text import Vocabulary
+from veo_core.models.frozen_text import FrozenTextEncoder
+from veo_core.models.text import TextConfig, Vocabulary
 from veo_core.models.transformer import JointTransformer
 from veo_core.models.video_vae import VideoVAE
 from veo_core.records.manifest import Manifest
@@ -176,6 +179,33 @@ def test_loader_draws_batches_of_both_buckets(store, latents):
         for seed in range(12):
             shapes.add(tuple(loader.draw(generator.manual_seed(seed)).clips.tensors["video"].shape))
     assert shapes == {(4, 16, 3, 4, 4), (4, 16, 5, 4, 8)}
+
+
+def test_features_of_a_frozen_text_encoder_are_kept_beside_the_latents(store, dataset, codecs, tmp_path):
+    words = ["clip", "größer", *map(str, range(15))]
+    pieces = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *((f"▁{word}", -2.0) for word in words)]
+    tokenizer = T5Tokenizer(vocab=pieces, extra_ids=0)
+    tokenizer.save_pretrained(tmp_path)
+    sizes = {"vocab_size": len(tokenizer), "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1}
+    T5EncoderModel(T5Config(**sizes, num_heads=2)).save_pretrained(tmp_path)
+    text = TextConfig(kind="t5", path=str(tmp_path), length=3)
+    made = encode_latents.run(
+        dataset=dataset,
+        **codecs,
+        config=CONFIG.model_copy(update={"text": text}),
+        context=context(store, "encode_latents", "text"),
+    )
+    batch = load_latents(made, store)["train"][0].read([4, 2])
+    encoder = FrozenTextEncoder.open(text)
+    features, mask = encoder(batch.short_captions)
+    assert mask.tolist() == [[True] * 3] * 2
+    torch.testing.assert_close(batch.tensors["short_text"].float(), features, atol=1e-3, rtol=1e-3)
+    features, mask = encoder(batch.captions, cut=True)
+    torch.testing.assert_close(batch.tensors["text"].float(), features, atol=1e-3, rtol=1e-3)
+    assert torch.equal(batch.tensors["text_mask"], mask)
+    empty = load(store.get_bytes(made.files["empty_text"]))
+    torch.testing.assert_close(empty["text"].float(), encoder([""])[0], atol=1e-3, rtol=1e-3)
+    assert TextConfig.parse(json.loads(store.get_bytes(made.files["text_config"])), where="text") == text
 
 
 def test_base_model_trains_on_every_bucket(store, latents):

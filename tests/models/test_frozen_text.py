@@ -20,7 +20,8 @@ from transformers import (
 )
 
 from veo_core.errors import UsageError
-from veo_core.models.frozen_text import FrozenTextEncoder, TextConfig
+from veo_core.models.frozen_text import FrozenTextEncoder
+from veo_core.models.text import TextConfig
 
 WORDS = ["a", "red", "circle", "moving", "left", "with", "low", "tone", "blue", "cross", "up"]
 LETTERS = sorted(set("".join(WORDS)))

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
@@ -18,29 +17,13 @@ from transformers import (
 
 from veo_core.errors import UsageError
 from veo_core.models.pretrained import complete, component, loaded, opened_folder
-from veo_core.models.text import too_long
-from veo_core.records.base import Record
+from veo_core.models.text import TextConfig, too_long
 
 _MODELS = {
     "clip": {"clip": CLIPTextModel, "clip_text_model": CLIPTextModel},
     "t5": {"t5": T5EncoderModel, "mt5": MT5EncoderModel, "umt5": UMT5EncoderModel},
 }
 """The encoder of each `model_type`, by kind. UL2 and T5 v1.1 are of type t5."""
-
-
-class TextConfig(Record):
-    """Which text encoder a recipe uses; `own` is the small one that is trained with the denoiser."""
-
-    kind: Literal["own", "clip", "t5"] = "own"
-    path: str = Field(default="", description="folder or URI of weights and tokenizer; none for own")
-    hub: bool = Field(default=False, description="path is a name on the model hub and may be downloaded")
-    length: int = Field(default=77, ge=1, description="tokens that every caption is padded to")
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if (self.kind == "own") == bool(self.path):
-            raise ValueError("path goes with kinds clip and t5, and they need it")
-        return self
 
 
 class FrozenTextEncoder(nn.Module):
@@ -115,34 +98,40 @@ class FrozenTextEncoder(nn.Module):
         values: Any = self.encoder.config
         return int(getattr(values, "text_config", values).hidden_size)
 
-    def tokens(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def tokens(self, captions: Sequence[str], *, cut: bool = False) -> tuple[Tensor, Tensor]:
         """Ids int64 [b, length], and a mask bool [b, length] that is True at tokens that are not padding.
 
         Raises:
-            UsageError: a caption has more tokens than `config.length`, those of its ends included.
+            UsageError: a caption has more tokens than `config.length`, those of its ends included, and is
+                not to be `cut`.
         """
         length = self.config.length
         counts = [len(ids) for ids in self.tokenizer(list(captions), verbose=False)["input_ids"]]
         for caption, count in zip(captions, counts, strict=True):
-            if count > length:
+            if count > length and not cut:
                 raise too_long(caption, count, length)
         padded = self.tokenizer(
-            list(captions), padding="max_length", max_length=length, padding_side="right", return_tensors="pt"
+            list(captions),
+            padding="max_length",
+            truncation=True,
+            max_length=length,
+            padding_side="right",
+            return_tensors="pt",
         )
         return padded["input_ids"], padded["attention_mask"].bool()
 
     @torch.no_grad()
-    def forward(self, captions: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def forward(self, captions: Sequence[str], *, cut: bool = False) -> tuple[Tensor, Tensor]:
         """Features float32 [b, length, width] with zeros at padding, and the mask bool [b, length].
 
         Each different caption is encoded once.
 
         Raises:
-            UsageError: a caption is too long.
+            UsageError: a caption is too long and is not to be `cut`.
         """
         different = list(dict.fromkeys(captions))
         device = next(self.encoder.parameters()).device
-        ids, mask = (tensor.to(device) for tensor in self.tokens(different))
+        ids, mask = (tensor.to(device) for tensor in self.tokens(different, cut=cut))
         hidden = self.encoder(input_ids=ids, attention_mask=mask.long()).last_hidden_state
         features = hidden.float() * mask[:, :, None]
         rows = [different.index(caption) for caption in captions]

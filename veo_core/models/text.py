@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -57,6 +58,21 @@ class Vocabulary(Record):
                 raise too_long(caption, len(ids), length)
             row[: len(ids)] = torch.tensor(ids[:length])
         return rows
+
+
+class TextConfig(Record):
+    """Which text encoder a recipe uses; `own` is the small one that is trained with the denoiser."""
+
+    kind: Literal["own", "clip", "t5"] = "own"
+    path: str = Field(default="", description="folder or URI of weights and tokenizer; none for own")
+    hub: bool = Field(default=False, description="path is a name on the model hub and may be downloaded")
+    length: int = Field(default=77, ge=1, description="tokens that every caption is padded to")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.kind == "own") == bool(self.path):
+            raise ValueError("path goes with kinds clip and t5, and they need it")
+        return self
 
 
 def too_long(caption: str, count: int, limit: int) -> UsageError:

@@ -16,10 +16,11 @@ from veo_core.data.latents import (
     LatentShard,
     load_latents,
 )
+from veo_core.data.mapped import store_tensors
 from veo_core.data.spec import ClipSpec
 from veo_core.data.statistics import ChannelStatistics
 from veo_core.models.codecs import load_audio_codec, load_video_codec
-from veo_core.models.text import Vocabulary, split_words
+from veo_core.models.text import TextConfig, Vocabulary, split_words
 from veo_core.progress import track
 from veo_core.records.base import Record, canonical_json
 from veo_core.records.clip import Split
@@ -27,7 +28,7 @@ from veo_core.records.dataset import Shard
 from veo_core.records.manifest import Manifest
 from veo_core.records.tables import table_from_bytes, table_to_bytes
 from veo_core.stage import Context, PartFinished, stage_main
-from veo_core.train.latent_encoder import EncodedShard, Job, LatentEncoder
+from veo_core.train.latent_encoder import EncodedShard, EncodeText, Job, LatentEncoder
 from veo_core.train.runtime import Runtime, RuntimeConfig
 
 
@@ -46,6 +47,9 @@ class LatentEncoding(Record):
         ge=1,
         description="clips of a split and bucket whose full-size latents are kept: refinement is local",
     )
+    text: TextConfig = Field(
+        default=TextConfig(), description="a frozen encoder, whose features of every caption are kept"
+    )
     runtime: RuntimeConfig = RuntimeConfig()
 
 
@@ -56,7 +60,8 @@ def run(
     runtime = Runtime(config.runtime)
     pictures = runtime.place(load_video_codec(video_vae.files, store, where="video VAE"))
     sounds = runtime.place(load_audio_codec(audio_vae.files, store, config.clip_spec, where="audio VAE"))
-    encoder = LatentEncoder(pictures, sounds, runtime, store, config.batch)
+    text = _text_encoder(config.text, runtime)
+    encoder = LatentEncoder(pictures, sounds, runtime, store, config.batch, text)
 
     shards = dataset_shards(dataset, store)
     specs = _specs(shards, config.clip_spec.divided(pictures.factors, sounds.factors), context)
@@ -74,7 +79,26 @@ def run(
     if context.part is not None:
         raise PartFinished(len(jobs), "shards")
     layouts = LatentLayouts(buckets={name: encoder.layout(spec) for name, spec in specs.items()})
-    return _manifest(encoded, layouts, config, context)
+    manifest = _manifest(encoded, layouts, config, context)
+    if text is None:
+        return manifest
+    features, mask = (tensor.cpu() for tensor in text([""]))
+    empty = {"text": features.half(), "text_mask": mask}
+    files = {
+        "text_config": store.put_bytes(config.text.to_bytes(), ".json"),
+        "empty_text": store_tensors(empty, ".safetensors", store),
+    }
+    return manifest.model_copy(update={"files": {**manifest.files, **files}})
+
+
+def _text_encoder(config: TextConfig, runtime: Runtime) -> EncodeText | None:
+    """The frozen encoder of captions, which are cut where they are too long; None for the trained one."""
+    if config.kind == "own":
+        return None
+    from veo_core.models.frozen_text import FrozenTextEncoder  # transformers takes seconds to import
+
+    encoder = runtime.place(FrozenTextEncoder.open(config))
+    return lambda captions: encoder(captions, cut=True)
 
 
 def _specs(buckets: Iterable[str], main: ClipSpec, context: Context) -> dict[str, ClipSpec]:

@@ -1,6 +1,6 @@
 """One shard of the dataset to shards of latents."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,10 @@ class Job:
     frames: int
 
 
+EncodeText = Callable[[Sequence[str]], tuple[Tensor, Tensor]]
+"""Captions to features [b, m, d] and a mask bool [b, m]."""
+
+
 class LatentEncoder:
     """Encodes shards with frozen codecs; clips are decoded in a thread, a batch ahead.
 
@@ -55,13 +59,20 @@ class LatentEncoder:
         runtime: where they are.
         store: where shards lie and latents go.
         batch: clips at a time.
+        text: a frozen encoder of captions, whose features are kept beside the latents.
     """
 
     def __init__(
-        self, pictures: VideoCodec, sounds: AudioCodec, runtime: Runtime, store: Store, batch: int
+        self,
+        pictures: VideoCodec,
+        sounds: AudioCodec,
+        runtime: Runtime,
+        store: Store,
+        batch: int,
+        text: EncodeText | None = None,
     ) -> None:
         self._pictures, self._sounds, self._runtime = pictures, sounds, runtime
-        self._store, self._batch = store, batch
+        self._store, self._batch, self._text = store, batch, text
 
     def layout(self, spec: ClipSpec) -> LatentLayout:
         """What the latents of such clips stand for."""
@@ -78,11 +89,13 @@ class LatentEncoder:
             full, frames = (max(0, count - len(clips)) for count in (job.full, job.frames))
             for name, tensor in self._latents(arrays, job.spec, full).items():
                 made.setdefault(name, []).append(tensor)
+            for name, tensor in self._features(samples).items():
+                made.setdefault(name, []).append(tensor)
             made.setdefault("frames", []).append(torch.from_numpy(arrays.video[:frames].copy()))
             clips += samples
         whole = {name: torch.cat(pieces) for name, pieces in made.items()}
         parts: dict[Part, tuple[int, tuple[str, ...]]] = {
-            "base": (len(clips), ("video", "audio")),
+            "base": (len(clips), ("video", "audio", *(name for name in whole if "text" in name))),
             "full": (job.full, ("video", "full", "enlarged")),
             "frames": (job.frames, ("frames",)),
         }
@@ -114,6 +127,19 @@ class LatentEncoder:
                 made["full"] = self._pictures.encode(self._sent(arrays.video[:full]))
                 made["enlarged"] = enlarge(self._pictures, video[:full], spec.upscale)
         return {name: latents.half().cpu() for name, latents in made.items()}
+
+    def _features(self, samples: Sequence[Sample]) -> dict[str, Tensor]:
+        """Features float16 of the captions and the short captions, with their masks."""
+        if self._text is None:
+            return {}
+        made: dict[str, Tensor] = {}
+        for name, captions in (
+            ("text", [sample.caption for sample in samples]),
+            ("short_text", [sample.short_caption for sample in samples]),
+        ):
+            features, mask = self._text(captions)
+            made |= {name: features.half().cpu(), f"{name}_mask": mask.cpu()}
+        return made
 
     def _sent(self, pictures: "np.typing.NDArray[np.uint8]") -> Tensor:
         return self._runtime.send(torch.from_numpy(pictures)).float() / 127.5 - 1.0
