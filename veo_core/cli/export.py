@@ -50,7 +50,7 @@ def _export_model(arguments: argparse.Namespace) -> int:
     from veo_core.cli.model_reference import open_model  # imports torch, which other commands do without
     from veo_core.export.folder import export_model
 
-    generator = open_model(arguments.reference, store=Store(arguments.root), runs_dir=arguments.runs)
+    generator = open_model(arguments.reference, root=arguments.root, runs_dir=arguments.runs)
     export_model(generator, arguments.out)
     print(arguments.out)
     return 0

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from veo_core.errors import UsageError
 from veo_core.progress import track
-from veo_core.storage import Store
 
 if TYPE_CHECKING:
     from veo_core.generate.jobs import Line, Prepared
@@ -67,10 +66,10 @@ def _execute(arguments: argparse.Namespace) -> int:
 
     from veo_core.cli.model_reference import open_model
 
-    generator = open_model(arguments.model, store=Store(arguments.root), runs_dir=arguments.runs)
+    generator = open_model(arguments.model, root=arguments.root, runs_dir=arguments.runs)
     prepared, more = _prepared(lines, generator)
     problems += more
-    written, more = _make(prepared, generator, arguments)
+    written, more = _make(prepared, generator, arguments) if prepared else ([], [])
     for path in sorted(written):
         print(path)
     problems += more

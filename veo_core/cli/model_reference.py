@@ -15,13 +15,13 @@ _PARTS = ("video_vae", "audio_vae", "base", "upsampler")
 
 
 def open_model(
-    reference: str, *, store: Store, runs_dir: Path, runtime: RuntimeConfig | None = None
+    reference: str, *, root: str, runs_dir: Path, runtime: RuntimeConfig | None = None
 ) -> Generator:
     """The generator that a reference names.
 
     Args:
         reference: as in `find_model`, or a folder that `veo export model` wrote.
-        store: the store of registry and runs.
+        root: the store of registry and runs; a folder needs none.
         runs_dir: the folder of the runs.
 
     Raises:
@@ -31,6 +31,7 @@ def open_model(
         from veo_core.export.folder import load_folder  # imports diffusers, which other references do without
 
         return load_folder(Path(reference), runtime)
+    store = Store(root)
     return Generator.load(find_model(reference, store=store, runs_dir=runs_dir), store, runtime)
 
 

@@ -6,7 +6,7 @@ import uuid
 from pathlib import Path
 
 from veo_core.errors import UsageError
-from veo_core.export.parts import VeoAudioCodec, VeoTransformer, VeoUpsampler, VeoVideoCodec
+from veo_core.export.parts import VeoAudioCodec, VeoTransformer, VeoUpsampler, VeoVideoCodec, assembled
 from veo_core.export.pipeline import VeoPipeline
 from veo_core.export.schedulers import scheduler_of
 from veo_core.generate.pipeline import Generator
@@ -14,6 +14,12 @@ from veo_core.models.mel_codec import MelAutoencoder
 from veo_core.train.runtime import RuntimeConfig
 
 _INDEX = "model_index.json"
+_PARTS = {
+    "video_codec": VeoVideoCodec,
+    "audio_codec": VeoAudioCodec,
+    "transformer": VeoTransformer,
+    "upsampler": VeoUpsampler,
+}
 _LOADER = '''"""Lets diffusers load this folder where the package veo-from-scratch is installed."""
 
 from veo_core.export.pipeline import VeoPipeline
@@ -91,5 +97,8 @@ def load_folder(folder: Path, runtime: RuntimeConfig | None = None) -> Generator
     """
     if not (folder / _INDEX).is_file():
         raise UsageError(f"{folder}: it holds no {_INDEX}; `veo export model` writes such folders")
-    pipeline = VeoPipeline.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
-    return pipeline.cascade(runtime or RuntimeConfig())
+    parts = {
+        name: part.from_pretrained(folder / name, local_files_only=True, low_cpu_mem_usage=False)
+        for name, part in _PARTS.items()
+    }
+    return assembled(**parts, runtime=runtime or RuntimeConfig())

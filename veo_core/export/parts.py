@@ -12,6 +12,7 @@ from torch import nn
 
 from veo_core.data.spec import ClipSpec
 from veo_core.errors import UsageError
+from veo_core.generate.pipeline import Generator
 from veo_core.models.audio_codec import AudioCodec
 from veo_core.models.audio_vae import AudioVAE
 from veo_core.models.files import ConfiguredModel
@@ -22,6 +23,7 @@ from veo_core.models.transformer import JointTransformer
 from veo_core.models.upsampler import Upsampler
 from veo_core.models.video_vae import VideoVAE
 from veo_core.models.wan import WanCodec
+from veo_core.train.runtime import Runtime, RuntimeConfig
 
 
 class Part(ModelMixin, ConfigMixin):  # type: ignore[misc]
@@ -100,3 +102,16 @@ class VeoUpsampler(Part):
     """Restores the detail of enlarged pictures."""
 
     kinds: ClassVar = {"own": Upsampler}
+
+
+def assembled(
+    video_codec: VeoVideoCodec,
+    audio_codec: VeoAudioCodec,
+    transformer: VeoTransformer,
+    upsampler: VeoUpsampler,
+    runtime: RuntimeConfig,
+) -> Generator:
+    """The generator of these parts; it shares their weights."""
+    base = transformer.model
+    sound = audio_codec.fitted(base.config.clip)
+    return Generator(video_codec.model, sound, base, upsampler.model, Runtime(runtime))

@@ -24,11 +24,11 @@ from diffusers.utils import BaseOutput
 from PIL import Image, ImageOps
 
 from veo_core.errors import UsageError
-from veo_core.export.parts import VeoAudioCodec, VeoTransformer, VeoUpsampler, VeoVideoCodec
+from veo_core.export.parts import VeoAudioCodec, VeoTransformer, VeoUpsampler, VeoVideoCodec, assembled
 from veo_core.export.schedulers import sampler_of
 from veo_core.generate.pipeline import Film, Generator
 from veo_core.generate.request import Request, check_request
-from veo_core.train.runtime import Runtime, RuntimeConfig
+from veo_core.train.runtime import RuntimeConfig
 
 Picture = Image.Image | npt.NDArray[np.uint8]
 
@@ -84,16 +84,10 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
         """Sound samples per second."""
         return int(self.transformer.model.config.clip.audio_rate)
 
-    def cascade(self, runtime: RuntimeConfig | None = None) -> Generator:
-        """The generator of these parts, on the pipeline's device where no runtime is given."""
-        base = self.transformer.model
-        return Generator(
-            self.video_codec.model,
-            self.audio_codec.fitted(base.config.clip),
-            base,
-            self.upsampler.model,
-            Runtime(runtime or RuntimeConfig(accelerator=self.device.type, bfloat16=self.config.bfloat16)),
-        )
+    def cascade(self) -> Generator:
+        """The generator of these parts, on the pipeline's device."""
+        runtime = RuntimeConfig(accelerator=self.device.type, bfloat16=self.config.bfloat16)
+        return assembled(self.video_codec, self.audio_codec, self.transformer, self.upsampler, runtime)
 
     def __call__(
         self,
