@@ -87,8 +87,10 @@ class AblatedTraining(BaseTraining):
 
     model: dict[str, Any] = Field(default_factory=dict)
 
-    def model_config_for(self, layout: LatentLayout, vocabulary: Vocabulary) -> JointTransformer.Config:
-        config = super().model_config_for(layout, vocabulary)
+    def model_config_for(
+        self, layout: LatentLayout, vocabulary: Vocabulary, others: Sequence[LatentLayout] = ()
+    ) -> JointTransformer.Config:
+        config = super().model_config_for(layout, vocabulary, others)
         return JointTransformer.Config.model_validate({**config.model_dump(), **self.model})
 
 
