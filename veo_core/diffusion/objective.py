@@ -69,6 +69,9 @@ class LossConfig(Record):
     audio_weight: float = Field(default=1.0, ge=0, description="weight of the sound's loss")
 
 
+EVEN = LossConfig()
+
+
 def counted(sigma: Tensor) -> Tensor:
     """Weights of mean 1 that leave out what is given: levels of 0."""
     noisy = (sigma > 0).float()
@@ -76,13 +79,12 @@ def counted(sigma: Tensor) -> Tensor:
 
 
 def denoising_losses(
-    objective: Objective, model: JointTransformer, batch: Batch, config: LossConfig | None = None
+    objective: Objective, model: JointTransformer, batch: Batch, config: LossConfig = EVEN
 ) -> dict[str, Tensor]:
     """Mean squared error of each modality where there is noise, and their weighted sum as `loss`.
 
     A masked mean for each modality keeps the one with more latents from owning the loss.
     """
-    config = LossConfig() if config is None else config
     sigma_video, sigma_audio = objective.trained(batch.sigma_video), objective.trained(batch.sigma_audio)
     video_level, audio_level = sigma_video[:, None, :, None, None], sigma_audio[:, None]
     video, audio = model(
