@@ -47,6 +47,11 @@ class AudioVAE(nn.Module):
         )
         self.statistics = LatentStatistics(config.latent_channels)
 
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The repeated blocks of the encoder, then of the decoder."""
+        return [layer for layer in (*self.encoder, *self.decoder) if isinstance(layer, AudioBlock)]
+
     def forward(self, mel: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Rebuild `mel` from a sample of its latents; also the divergence in nats per latent value."""
         posterior = self.posterior(mel)

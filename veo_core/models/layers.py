@@ -1,5 +1,7 @@
 """Small layers that several models share."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,19 +20,31 @@ class ChannelNorm(nn.Module):
         return x * (x.square().mean(1, keepdim=True) + 1e-6).rsqrt() * scale
 
 
-class CausalConv(nn.Module):
-    """Convolution along axis 2 (time) that sees the present and the past only, [b, c, t, ...]."""
+class Convolution(nn.Module):
+    """Convolution over [b, c, t, ...] that keeps lengths and, unless told otherwise, never sees later times.
 
-    def __init__(self, channels: int, out_channels: int, kernel: int = 3, dims: int = 3) -> None:
+    Its weights are one matrix [out, kernel * in], so that Muon trains them as it does the matrices of
+    transformers (Jordan, "Muon: an optimizer for hidden layers", 2024, flattens convolutions alike). The
+    input channel comes last: seen as a kernel, the matrix has the layout that is fastest, channels last.
+    """
+
+    def __init__(
+        self, channels: int, out_channels: int, kernel: tuple[int, ...], *, causal: bool = True
+    ) -> None:
         super().__init__()
-        convolution = nn.Conv3d if dims == 3 else nn.Conv1d
-        size = (kernel, *[1] * (dims - 1))
-        self.convolution = convolution(channels, out_channels, size)  # type: ignore[arg-type]
-        self.padding = [0, 0] * (dims - 1) + [kernel - 1, 0]
+        fan_in = math.prod(kernel) * channels
+        self.weight = nn.Parameter(torch.empty(out_channels, fan_in).uniform_(-1.0, 1.0) / fan_in**0.5)
+        self.bias = nn.Parameter(torch.empty(out_channels).uniform_(-1.0, 1.0) / fan_in**0.5)
+        self.kernel = kernel
+        self.past = kernel[0] - 1 if causal else 0
+        self.padding = (0 if causal else kernel[0] // 2, *(size // 2 for size in kernel[1:]))
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.convolution(F.pad(x, self.padding))
-        return y
+        if self.past:
+            x = F.pad(x, [0, 0] * (len(self.kernel) - 1) + [self.past, 0])
+        weight = self.weight.view(len(self.weight), *self.kernel, -1).movedim(-1, 1)
+        convolve = F.conv3d if len(self.kernel) == 3 else F.conv1d
+        return convolve(x, weight, self.bias, padding=self.padding)
 
 
 class VideoBlock(nn.Module):
@@ -39,9 +53,9 @@ class VideoBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = ChannelNorm(channels)
-        self.space = nn.Conv3d(channels, channels, (1, 3, 3), padding=(0, 1, 1))
-        self.time = CausalConv(channels, channels)
-        zero_(self.time.convolution)
+        self.space = Convolution(channels, channels, (1, 3, 3))
+        self.time = Convolution(channels, channels, (3, 1, 1))
+        zero_(self.time)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = x + self.time(F.gelu(self.space(self.norm(x))))
@@ -54,9 +68,9 @@ class AudioBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = ChannelNorm(channels)
-        self.first = CausalConv(channels, channels, dims=1)
-        self.second = CausalConv(channels, channels, dims=1)
-        zero_(self.second.convolution)
+        self.first = Convolution(channels, channels, (3,))
+        self.second = Convolution(channels, channels, (3,))
+        zero_(self.second)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = x + self.second(F.gelu(self.first(self.norm(x))))

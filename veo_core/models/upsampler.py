@@ -5,7 +5,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from veo_core.models.layers import ChannelNorm, zero_
+from veo_core.models.layers import ChannelNorm, Convolution, zero_
 from veo_core.models.transformer import LevelEmbedding
 from veo_core.records.base import Record
 
@@ -55,8 +55,8 @@ class _Block(nn.Module):
         super().__init__()
         self.norm = ChannelNorm(width)
         self.modulate = nn.Linear(width, 2 * width)
-        self.space = nn.Conv3d(width, width, (1, 3, 3), padding=(0, 1, 1))
-        self.time = nn.Conv3d(width, width, (3, 1, 1), padding=(1, 0, 0))
+        self.space = Convolution(width, width, (1, 3, 3))
+        self.time = Convolution(width, width, (3, 1, 1), causal=False)
         zero_(self.modulate)
         zero_(self.time)
 

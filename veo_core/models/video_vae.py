@@ -62,6 +62,11 @@ class VideoVAE(VideoCodec):
         self.statistics = LatentStatistics(config.latent_channels)
 
     @property
+    def blocks(self) -> list[nn.Module]:
+        """The repeated blocks of the encoder, then of the decoder."""
+        return [layer for layer in (*self.encoder, *self.decoder) if isinstance(layer, VideoBlock)]
+
+    @property
     def channels(self) -> int:
         return self.config.latent_channels
 

@@ -19,3 +19,13 @@ def psnr(picture: Tensor, truth: Tensor) -> float:
     """Peak signal-to-noise ratio in dB of pictures [n, ...] in [-1, 1]: the mean over clips."""
     error = ((picture - truth) / 2).square().flatten(1).mean(1).clamp(min=1e-10)
     return float(-10.0 * torch.log10(error).mean())
+
+
+def latent_spread(latents: Tensor) -> dict[str, float]:
+    """Standard deviation of normalised latents [n, c, ...], and its least and greatest over channels."""
+    channels = latents.float().transpose(0, 1).flatten(1).std(1)
+    return {
+        "latent_std": float(latents.float().std()),
+        "latent_std_lowest": float(channels.min()),
+        "latent_std_highest": float(channels.max()),
+    }

@@ -13,13 +13,15 @@ from veo_core.diffusion.cascade import (
     upsample,
     upsampler_loss,
 )
-from veo_core.models.files import load_stored, parameter_count
+from veo_core.models.codec import VideoCodec
+from veo_core.models.codecs import load_video_codec
+from veo_core.models.files import parameter_count
 from veo_core.models.upsampler import Upsampler
-from veo_core.models.video_vae import VideoVAE
 from veo_core.records.manifest import Manifest
 from veo_core.stage import Context, stage_main
 from veo_core.train.loop import FitConfig, fit
 from veo_core.train.measure import psnr
+from veo_core.train.optimiser import OptimiserName
 from veo_core.train.publish import training_manifest
 from veo_core.train.runtime import Runtime
 
@@ -29,7 +31,10 @@ class UpsamplerTraining(FitConfig):
 
     steps: int = Field(default=500, ge=1, description="optimiser steps")
     batch: int = Field(default=16, ge=1, description="clips in a step")
-    learning_rate: float = Field(default=2e-3, gt=0, description="highest learning rate")
+    optimiser: OptimiserName = Field(
+        default="muon", description="muon for the matrices of the blocks and adamw for the rest, or adamw"
+    )
+    learning_rate: float = Field(default=3e-3, gt=0, description="highest learning rate")
     width: int = Field(default=96, description="channels of the residual blocks")
     depth: int = Field(default=4, description="residual blocks")
     noise: CascadeNoise = CascadeNoise()
@@ -77,7 +82,7 @@ def run(*, latents: Manifest, video_vae: Manifest, config: UpsamplerTraining, co
             batch_names=lambda: loader.clip_ids,
             waited=lambda: loader.waited,
         )
-    pictures = runtime.place(load_stored(VideoVAE, video_vae.files, context.store, where="video VAE"))
+    pictures = runtime.place(load_video_codec(video_vae.files, context.store, where="video VAE"))
     frames, _ = load_frames(latents, context.store)
     held = splits["validation"][0]
     clips = held.read(range(min(32, len(frames), len(held))))
@@ -89,7 +94,7 @@ def run(*, latents: Manifest, video_vae: Manifest, config: UpsamplerTraining, co
 @torch.no_grad()
 def _compare(
     model: Upsampler,
-    pictures: VideoVAE,
+    pictures: VideoCodec,
     clips: LatentBatch,
     frames: Tensor,
     config: UpsamplerTraining,

@@ -2,35 +2,66 @@
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from veo_core.data.decoded import decoded_clips
 from veo_core.data.mapped import Rows
 from veo_core.data.spec import ClipSpec
+from veo_core.models.codecs import VideoCodecConfig
+from veo_core.models.discriminator import PatchDiscriminator
 from veo_core.models.files import parameter_count
+from veo_core.models.perceptual import PerceptualConfig, PerceptualLoss
 from veo_core.models.video_vae import VideoVAE
+from veo_core.records.base import Record
 from veo_core.records.manifest import Manifest
 from veo_core.stage import Context, stage_main
 from veo_core.train.loop import FitConfig, fit
-from veo_core.train.measure import batches, psnr
+from veo_core.train.measure import batches, latent_spread, psnr
+from veo_core.train.optimiser import OptimiserName
+from veo_core.train.pretrained_codec import pretrained_video_codec
 from veo_core.train.publish import training_manifest
+from veo_core.train.reconstruction import motion_weight, multiscale_loss
 from veo_core.train.runtime import Runtime
+
+
+class AdversarialConfig(Record):
+    """A discriminator that trains against the autoencoder, for texture that averages would blur."""
+
+    weight: float = Field(default=0.0, ge=0, description="weight of fooling it; 0 for no discriminator")
+    width: int = Field(default=32, ge=1, description="channels of its first layer")
+
+
+class WeightedPerceptual(PerceptualConfig):
+    """A perceptual loss, where its weights are at hand."""
+
+    weight: float = Field(default=0.1, gt=0, description="weight of LPIPS, averaged over the frames")
 
 
 class VideoVAETraining(FitConfig):
     """Configuration of the stage."""
 
-    steps: int = Field(default=1800, ge=1, description="optimiser steps")
+    steps: int = Field(default=1200, ge=1, description="optimiser steps")
     batch: int = Field(default=8, ge=1, description="clips in a step")
-    learning_rate: float = Field(default=2e-3, gt=0, description="highest learning rate")
+    optimiser: OptimiserName = Field(
+        default="muon", description="muon for the convolutions of the blocks and adamw for the rest, or adamw"
+    )
+    learning_rate: float = Field(default=3e-3, gt=0, description="highest learning rate")
     clip_spec: ClipSpec = ClipSpec()
+    codec: VideoCodecConfig = Field(
+        default=VideoCodecConfig(), description="a codec of others in its place; then nothing is trained"
+    )
     model: VideoVAE.Config = VideoVAE.Config()
     kl: float = Field(
-        default=8e-3, description="weight of the divergence: latents are easier to model with more"
+        default=1e-2, description="weight of the divergence: latents are easier to model with more"
+    )
+    scales: tuple[int, ...] = Field(
+        default=(1, 2), min_length=1, description="sides in pixels of the squares averaged before comparing"
     )
     motion: float = Field(
         default=8.0, description="extra weight of pixels that differ from their mean in time"
     )
+    perceptual: WeightedPerceptual | None = None
+    adversarial: AdversarialConfig = AdversarialConfig()
     full_size: float = Field(default=0.25, description="share of a batch cut from full-size pictures")
 
 
@@ -38,22 +69,23 @@ def run(*, dataset: Manifest, config: VideoVAETraining, context: Context) -> Man
     spec = config.clip_spec
     clips = decoded_clips(dataset, spec, context)
     runtime = Runtime(config.runtime)
+    if config.codec.kind != "own":
+        return pretrained_video_codec(config.codec, clips, runtime=runtime, config=config, context=context)
     full = {name: split.full for name, split in clips.items()}
     base = {name: split.base for name, split in clips.items()}
 
     torch.manual_seed(context.seed)
-    model = runtime.place(VideoVAE(config.model))
-    latent = (config.batch, *model.config.latent_shape(spec.frames, spec.base_height, spec.base_width))
+    learner = runtime.place(VideoVAELearner(config))
+    latent = (config.batch, *config.model.latent_shape(spec.frames, spec.base_height, spec.base_width))
 
     def losses(generator: torch.Generator) -> dict[str, Tensor]:
-        video = runtime.send(_draw(base["train"], full["train"], config, generator)).float() / 127.5 - 1.0
-        noise = runtime.send(torch.randn(latent, generator=generator))
-        rebuilt, kl = model(video, noise)
-        error = rebuilt - video
-        picture = (motion_weight(video, config.motion) * (error.abs() + 2.0 * error.square())).mean()
-        return {"loss": picture + config.kl * kl, "picture": picture.detach(), "kl": kl.detach()}
+        video = runtime.shard(_draw(base["train"], full["train"], config, generator)).float() / 127.5 - 1.0
+        noise = runtime.shard(torch.randn(latent, generator=generator))
+        scalars: dict[str, Tensor] = learner(video, noise)
+        return scalars
 
-    history = fit(model, losses, config=config, runtime=runtime, context=context)
+    history = fit(learner, losses, config=config, runtime=runtime, context=context)
+    model = learner.autoencoder
     with torch.no_grad(), runtime.autocast():
         raw = [model.posterior(x).mean for x in batches(base["train"][:512], runtime)]
         model.statistics.measure(torch.cat(raw))
@@ -62,18 +94,44 @@ def run(*, dataset: Manifest, config: VideoVAETraining, context: Context) -> Man
             rebuilt = [model.decode(model.encode(x)).cpu() for x in batches(video[:64], runtime)]
             metrics[f"{name}_psnr"] = psnr(torch.cat(rebuilt), video[:64].float() / 127.5 - 1.0)
         held = torch.cat([model.encode(x) for x in batches(base["validation"], runtime)])
-        metrics["latent_std"] = float(held.std())
-    return training_manifest(model, history, metrics, config, context)
+    return training_manifest(model, history, metrics | latent_spread(held), config, context)
 
 
-def motion_weight(video: Tensor, extra: float) -> Tensor:
-    """Loss weight [b, 1, t, h, w] of mean 1: more where a pixel is far from its mean over time.
+class VideoVAELearner(nn.Module):
+    """The autoencoder with its objective, and with the networks that judge it where there are any.
 
-    Moving things are small; without it the still background owns the loss.
+    All that learns is in one module, so that it is optimised, saved and resumed as one.
     """
-    distance = (video - video.mean(2, keepdim=True)).abs().amax(1, keepdim=True)
-    weight = 1.0 + extra * (5.0 * distance).clamp(max=1.0)
-    return weight / weight.mean()
+
+    def __init__(self, config: VideoVAETraining) -> None:
+        super().__init__()
+        self.config = config
+        self.autoencoder = VideoVAE(config.model)
+        self.perceptual = PerceptualLoss(config.perceptual) if config.perceptual else None
+        adversarial = config.adversarial
+        self.discriminator = PatchDiscriminator(adversarial.width) if adversarial.weight else None
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        return self.autoencoder.blocks
+
+    def forward(self, video: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Scalars of pictures [b, 3, t, h, w] with the noise of their latents; `loss` has the gradients."""
+        config = self.config
+        rebuilt, kl = self.autoencoder(video, noise)
+        windows = [(1, scale, scale) for scale in config.scales]
+        picture = multiscale_loss(rebuilt - video, windows, motion_weight(video, config.motion))
+        loss = picture + config.kl * kl
+        scalars = {"picture": picture.detach(), "kl": kl.detach()}
+        if self.perceptual is not None and config.perceptual is not None:
+            look = self.perceptual(rebuilt, video)
+            loss = loss + config.perceptual.weight * look
+            scalars |= {"perceptual": look.detach()}
+        if self.discriminator is not None:
+            fooling, telling = self.discriminator.hinge_losses(video, rebuilt)
+            loss = loss + config.adversarial.weight * fooling + telling
+            scalars |= {"fooling": fooling.detach(), "telling": telling.detach()}
+        return {"loss": loss, **scalars}
 
 
 def _draw(base: Rows, full: Rows, config: VideoVAETraining, generator: torch.Generator) -> Tensor:

@@ -1,0 +1,55 @@
+import json
+
+import lpips
+import pytest
+import torch
+from conftest import FIT, SPEC, context
+from safetensors.torch import save_file
+
+from veo_core.models.files import load_stored
+from veo_core.models.video_vae import VideoVAE
+from veo_core.train import video_vae
+from veo_core.train.video_vae import VideoVAELearner, VideoVAETraining
+
+
+def test_stage_with_a_discriminator_publishes_the_autoencoder_alone(store, dataset):
+    config = VideoVAETraining.model_validate(
+        {
+            **FIT,
+            "clip_spec": SPEC,
+            "model": {"width": 16, "depth": 1},
+            "adversarial": {"weight": 0.1, "width": 8},
+        }
+    )
+    made = video_vae.run(dataset=dataset, config=config, context=context(store, "video_vae", "against"))
+    rows = [json.loads(line) for line in store.get_bytes(made.files["history"]).decode().splitlines()]
+    assert {"picture", "kl", "fooling", "telling"} <= set(rows[-1])
+    model = load_stored(VideoVAE, made.files, store, where="video VAE")
+    assert made.metrics["parameters"] == sum(p.numel() for p in model.parameters())
+
+
+def test_stage_reports_the_spread_of_each_latent_channel(trained):
+    for name in ("video_vae", "audio_vae"):
+        metrics = trained[name].metrics
+        assert 0 < metrics["latent_std_lowest"] < metrics["latent_std_highest"]
+
+
+def test_perceptual_loss_adds_its_weighted_distance_and_learns_nothing_itself(tmp_path):
+    torch.manual_seed(0)
+    weights = lpips.LPIPS(net="alex", pretrained=False, pnet_rand=True, verbose=False).state_dict()
+    path = tmp_path / "lpips.safetensors"
+    save_file({name: value for name, value in weights.items() if "lins." not in name}, path)
+    shape = {"width": 16, "depth": 1}
+    plain = VideoVAELearner(VideoVAETraining.model_validate({"model": shape}))
+    config = {"model": shape, "perceptual": {"path": str(path), "net": "alex", "weight": 0.5}}
+    looking = VideoVAELearner(VideoVAETraining.model_validate(config))
+    looking.autoencoder.load_state_dict(plain.autoencoder.state_dict())
+    video, noise = torch.rand(1, 3, 1, 32, 32) * 2 - 1, torch.zeros(1, 16, 1, 8, 8)
+    without, with_it = plain(video, noise), looking(video, noise)
+    assert float(with_it["perceptual"]) != 0.0
+    assert float(with_it["loss"]) == pytest.approx(
+        float(without["loss"] + 0.5 * with_it["perceptual"]), rel=1e-5
+    )
+    with_it["loss"].backward()
+    learnt = {name for name, p in looking.named_parameters() if p.grad is not None}
+    assert learnt == {f"autoencoder.{name}" for name, _ in looking.autoencoder.named_parameters()}
