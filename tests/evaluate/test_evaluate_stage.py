@@ -3,12 +3,14 @@
 import tempfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from veo_core.errors import UsageError
 from veo_core.evaluate.evaluate import EvaluateConfig, run
 from veo_core.evaluate.records import ClipScore, EvaluationSummary, SummaryRow
+from veo_core.media.decode import decode
 from veo_core.media.encode import encode
 from veo_core.records.clip import Clip, MediaFacts, Signals, Source
 from veo_core.records.files import FileRef
@@ -201,3 +203,41 @@ def test_a_broken_clip_is_described_without_the_place_of_the_store(bench):
     (score,) = bench.scores(bench.run())
     assert score.problem.startswith("undecodable: ")
     assert "objects/" not in score.problem
+
+
+def png(picture: np.ndarray) -> bytes:
+    written, data = cv2.imencode(".png", picture[..., ::-1])
+    assert written
+    return data.tobytes()
+
+
+def test_first_picture_is_measured_against_the_one_that_was_given(bench):
+    data, caption = film(0)
+    media = bench.store.put_bytes(data, ".mp4")
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+        file.write(data)
+        file.flush()
+        shown = decode(file.name).frames[0]
+    brighter = (np.clip(shown, 0, 245) + np.uint8(10)).astype(np.uint8)
+    refs = {
+        "first_frame": bench.store.put_bytes(png(brighter), ".png"),
+        "first_frame_rebuilt": bench.store.put_bytes(png(shown), ".png"),
+    }
+    bench.generated.append(generated_clip(media, caption, 0, mode="i2v", split="validation", **refs))
+    manifest = bench.run()
+    ten_levels = 20 * np.log10(255 / 10)
+    for metric, expected in (("first_frame_psnr", ten_levels), ("codec_psnr", ten_levels)):
+        assert bench.row(manifest, metric, mode="i2v").value == pytest.approx(expected, abs=0.3)
+    assert bench.row(manifest, "first_frame_codec_psnr", mode="i2v").value == 100.0
+
+
+def test_sound_made_for_a_video_has_its_own_sync(bench):
+    for index in range(4):
+        data, caption = film(index, delay=0.0 if index < 3 else 0.4)
+        media = bench.store.put_bytes(data, ".mp4")
+        bench.generated.append(generated_clip(media, caption, index, mode="v2a", split="validation"))
+    bench.add(9, silent=True)
+    manifest = bench.run()
+    assert bench.row(manifest, "sync_share_100ms", mode="v2a").value > 0.6
+    assert bench.row(manifest, "sync_share_100ms", mode="t2v").value == 0.0
+    assert "first_frame_psnr/all/v2a" not in manifest.metrics

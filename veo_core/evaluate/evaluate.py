@@ -79,6 +79,8 @@ def _generated(manifest: Manifest, context: Context) -> list[ClipScore]:
             mode=clip.mode,
             seed=clip.seed,
             media=clip.media,
+            first_frame=clip.first_frame,
+            first_frame_rebuilt=clip.first_frame_rebuilt,
         )
         for clip in clips
     ]

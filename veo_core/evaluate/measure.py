@@ -11,10 +11,12 @@ import numpy.typing as npt
 from veo_core.errors import ItemError
 from veo_core.evaluate.flicker import flicker
 from veo_core.evaluate.following import score_attributes
+from veo_core.evaluate.psnr import psnr
 from veo_core.evaluate.records import AttributeScore, ClipScore, SeenObject
 from veo_core.media.decode import decode
 from veo_core.media.signals import luma_of, motion
 from veo_core.media.sound import clipped_share, loudness
+from veo_core.records.files import FileRef
 from veo_core.storage import Store
 from veo_core.world.grammar import parse
 from veo_core.world.judge import judge
@@ -55,9 +57,28 @@ def _measure(clip: ClipScore, store: Store, folder: Path) -> ClipScore:
             "flicker": flicker(luma),
             "loudness": None if sound is None else loudness(sound),
             "clipped": None if sound is None else clipped_share(sound),
+            **_first_frame(clip, decoded.frames[0], store),
             "poster": store.put_bytes(_jpeg(decoded.frames[len(decoded.frames) // 2]), ".jpg"),
         }
     )
+
+
+def _first_frame(clip: ClipScore, shown: npt.NDArray[np.uint8], store: Store) -> dict[str, float]:
+    """How near the first picture comes to the one that was given, and to that one after the codec."""
+    if clip.first_frame is None or clip.first_frame_rebuilt is None:
+        return {}
+    given, rebuilt = (_picture(ref, store) for ref in (clip.first_frame, clip.first_frame_rebuilt))
+    return {
+        "first_frame_psnr": psnr(shown, given),
+        "first_frame_codec_psnr": psnr(shown, rebuilt),
+        "codec_psnr": psnr(rebuilt, given),
+    }
+
+
+def _picture(ref: FileRef, store: Store) -> npt.NDArray[np.uint8]:
+    """A stored PNG as RGB, uint8 [h, w, 3]."""
+    read = cv2.imdecode(np.frombuffer(store.get_bytes(ref), np.uint8), cv2.IMREAD_COLOR)
+    return np.asarray(cv2.cvtColor(read, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def _attributes(prompt: str, objects: list[SeenObject], pitch: str) -> list[AttributeScore]:

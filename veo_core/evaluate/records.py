@@ -44,7 +44,7 @@ class ClipScore(Record):
     split: str = Field(
         description='"seen" or "held_out" for generated clips, "real" for clips of the dataset'
     )
-    mode: str = Field(description='"t2v" or "i2v"; "" for clips of the dataset')
+    mode: str = Field(description="a generated clip's mode; empty for clips of the dataset")
     seed: int = 0
     media: FileRef
     poster: FileRef | None = Field(default=None, description="JPEG of the middle frame")
@@ -60,6 +60,19 @@ class ClipScore(Record):
     flicker: float | None = None
     loudness: float | None = Field(default=None, description="dBFS; none without a sound track")
     clipped: float | None = None
+    first_frame: FileRef | None = Field(default=None, description="PNG that the clip was to start with")
+    first_frame_rebuilt: FileRef | None = Field(
+        default=None, description="that PNG after the video codec: the nearest that the clip can come to it"
+    )
+    first_frame_psnr: float | None = Field(
+        default=None, description="dB of the first picture against the PNG"
+    )
+    first_frame_codec_psnr: float | None = Field(
+        default=None, description="dB of the first picture against the PNG after the codec"
+    )
+    codec_psnr: float | None = Field(
+        default=None, description="dB of the PNG after the codec against the PNG"
+    )
     problem: str = ""
 
 

@@ -16,7 +16,7 @@ from veo_core.world.grammar import parse
 TOLERANCE = 0.1
 _FURTHEST = 0.5
 _ROUNDS = 4
-_MODES = ("t2v", "i2v")
+_MODES = ("t2v", "i2v", "v2a", "a2v")
 
 Clips = Sequence[ClipScore]
 
@@ -27,10 +27,11 @@ class Metric:
 
     Attributes:
         name: its name in the summary.
-        unit: "share", "s", "dBFS", "levels" (of 255) or "per clip".
+        unit: "share", "s", "dB", "dBFS", "levels" (of 255) or "per clip".
         better: which way is better.
         estimate: the figure of a set, given a seed for resampling.
         control: the figure after an exchange between clips; None where an exchange cannot change it.
+        mode: the one mode that it is about; empty for all modes and real clips.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Metric:
     better: Literal["higher", "lower", "neither"]
     estimate: Callable[[Clips, int], Estimate]
     control: Callable[[Clips, int], Estimate] | None = None
+    mode: str = ""
 
 
 def summarise(scores: Clips, *, seed: int) -> list[SummaryRow]:
@@ -52,13 +54,13 @@ def summarise(scores: Clips, *, seed: int) -> list[SummaryRow]:
     rows: list[SummaryRow] = []
     for metric in (*PROMPT_METRICS, *CLIP_METRICS):
         floor = metric.estimate(real, seed)
-        for mode in _MODES:
+        for mode in (metric.mode,) if metric.mode else _MODES:
             of_mode = [score for score in generated if score.mode == mode]
             splits = dict.fromkeys(score.split if metric in PROMPT_METRICS else "all" for score in of_mode)
             for split in splits:
                 chosen = [score for score in of_mode if split in (score.split, "all")]
                 rows.append(_row(metric, split, mode, chosen, floor.value, seed))
-        if real:
+        if real and not metric.mode:
             rows.append(_row(metric, "real", "", real, None, seed))
     return rows
 
@@ -166,12 +168,13 @@ def _mean(
     unit: str,
     better: Literal["higher", "lower", "neither"],
     figure: Callable[[ClipScore], float | None],
+    mode: str = "",
 ) -> Metric:
     def mean(clips: Clips, seed: int) -> Estimate:
         values = [value for value in map(figure, clips) if value is not None]
         return bootstrap_mean(values, seed=seed)
 
-    return Metric(name, unit, better, mean)
+    return Metric(name, unit, better, mean, mode=mode)
 
 
 def _playable(clips: Clips, seed: int) -> Estimate:
@@ -189,6 +192,9 @@ CLIP_METRICS = (
     _mean(
         "contacts", "per clip", "neither", lambda clip: None if clip.problem else float(len(clip.contacts))
     ),
+    _mean("first_frame_psnr", "dB", "higher", lambda clip: clip.first_frame_psnr, "i2v"),
+    _mean("first_frame_codec_psnr", "dB", "higher", lambda clip: clip.first_frame_codec_psnr, "i2v"),
+    _mean("codec_psnr", "dB", "higher", lambda clip: clip.codec_psnr, "i2v"),
     _mean("motion", "levels", "neither", lambda clip: clip.motion),
     _mean("flicker", "levels", "lower", lambda clip: clip.flicker),
     _mean("loudness", "dBFS", "neither", lambda clip: clip.loudness),

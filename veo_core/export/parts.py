@@ -50,7 +50,8 @@ class Part(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """A part with a copy of a model's weights."""
         part = cls(settings=model.config.model_dump(mode="json"))
         part.model.load_state_dict(model.state_dict())
-        return part.eval().requires_grad_(False)
+        part.eval().requires_grad_(False)
+        return part
 
     @classmethod
     def from_pretrained(cls, path: Any, **options: Any) -> Any:

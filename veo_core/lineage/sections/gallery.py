@@ -14,6 +14,7 @@ _KINDS = {
     "two_objects t2v": "two objects",
     "custom t2v": "own prompt",
     "validation i2v": "from an image",
+    "validation v2a": "sound for a video",
 }
 _MAX_TOTAL_BYTES = 12_000_000
 

@@ -17,6 +17,9 @@ _TITLES = {
     "sync_lag": "Lag of sound behind picture",
     "false_onsets": "Sounds without a contact",
     "contacts": "Contacts seen",
+    "first_frame_psnr": "First picture against the given one",
+    "first_frame_codec_psnr": "First picture against the given one after the codec",
+    "codec_psnr": "The given one after the codec",
     "motion": "Motion",
     "flicker": "Flicker",
     "loudness": "Loudness",
@@ -30,6 +33,8 @@ _PLACES: dict[Place, str] = {
     ("all", "t2v"): "From text",
     ("validation", "i2v"): "From an image",
     ("all", "i2v"): "From an image",
+    ("validation", "v2a"): "From a video",
+    ("all", "v2a"): "From a video",
     ("real", ""): "Real clips",
 }
 
