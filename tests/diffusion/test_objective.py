@@ -6,6 +6,7 @@ import itertools
 import diffusers
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 from veo_core.diffusion.build import build_objective
 from veo_core.diffusion.flow import FlowMatching, flow_losses, interpolate
@@ -187,6 +188,19 @@ def test_loss_of_all_clips_is_the_mean_of_equal_shares_that_bring_their_weights(
     ]
     for name, value in whole.items():
         torch.testing.assert_close(sum(part[name] for part in parts) / 2, value)
+
+
+@pytest.mark.parametrize("settings", [{}, {"prediction": "epsilon"}, {"prediction": "v"}])
+def test_loss_with_its_model_compiles_to_one_graph(model, batch, settings):
+    objective, counter = build_objective(ObjectiveConfig(**settings)), CompileCounter()
+
+    def loss(of: Batch) -> torch.Tensor:
+        return denoising_losses(objective, model, of)["loss"]
+
+    compiled = torch.compile(loss, fullgraph=True, dynamic=False, backend=counter)
+    for _ in range(3):
+        torch.testing.assert_close(compiled(batch), loss(batch))
+    assert counter.frame_count == 1
 
 
 def test_config_when_epsilon_is_to_have_no_terminal_signal_then_one_line_says_why():

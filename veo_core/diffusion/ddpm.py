@@ -18,20 +18,19 @@ from veo_core.models.objective import ObjectiveConfig
 class DDPM:
     """The objective of `epsilon = noise` or `v = alpha * noise - beta * data`."""
 
-    def __init__(self, config: ObjectiveConfig) -> None:
+    def __init__(self, config: ObjectiveConfig, device: torch.device | None = None) -> None:
+        """Tables are kept on the CPU and on `device`; they follow to others where they are asked for."""
         self.config = config
-        kept = scheduler(config).alphas_cumprod.double()
-        self._table = torch.cat([torch.ones(1, dtype=torch.float64), kept])
-        self._placed: dict[torch.device, Tensor] = {}
+        kept = torch.cat([torch.ones(1, dtype=torch.float64), scheduler(config).alphas_cumprod.double()])
+        self._table = torch.stack([kept.sqrt(), (1.0 - kept).sqrt()]).float()
+        self._placed = {table.device: table for table in (self._table, self._table.to(device))}
 
     def trained(self, sigma: Tensor) -> Tensor:
         return self._timestep(sigma) / self.config.timesteps
 
     def coefficients(self, sigma: Tensor) -> tuple[Tensor, Tensor]:
         if sigma.device not in self._placed:
-            self._placed[sigma.device] = torch.stack([self._table.sqrt(), (1.0 - self._table).sqrt()]).to(
-                device=sigma.device, dtype=torch.float32
-            )
+            self._placed[sigma.device] = self._table.to(sigma.device)
         alpha, beta = self._placed[sigma.device][:, self._timestep(sigma).long()]
         return alpha, beta
 

@@ -82,7 +82,7 @@ def run(*, latents: Manifest, config: BaseTraining, context: Context) -> Manifes
     runtime = Runtime(config.runtime)
     torch.manual_seed(context.seed)
     model = runtime.place(JointTransformer(config.model_config_for(layouts[0], vocabulary, layouts[1:])))
-    objective = build_objective(config.objective)
+    objective = build_objective(config.objective, runtime.device)
     with BatchSource(splits["train"], vocabulary, config, runtime) as source:
 
         def losses(generator: torch.Generator) -> dict[str, Tensor]:
