@@ -27,7 +27,7 @@ def test_section_shows_histograms_limits_and_layers(store, tmp_path):
     assert section.count("<svg") == 2
     assert section.count("<rect") == 3
     assert "copy from 0.85" in section
-    assert "<strong>3</strong> dropped by equal pictures, by their hashes" in section
+    assert "10 clips were dropped as copies: 4 by equal packets, 3 by hashes of their pictures" in section
 
 
 def test_no_dedup_gives_no_section(store, tmp_path):

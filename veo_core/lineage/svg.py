@@ -8,6 +8,7 @@ from veo_core.lineage.html import Html, element
 
 _WIDTH, _HEIGHT = 340, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 24
+_ROW = 14
 
 
 @dataclass(frozen=True)
@@ -104,18 +105,25 @@ def interval_mark(
 def histogram(
     title: str, counts: Sequence[int], *, low: float, high: float, marks: Sequence[tuple[str, float]] = ()
 ) -> Html:
-    """Counts in equal bins from `low` to `high`, bars of logarithmic height, and limits as (name, value)."""
-    width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
+    """Counts in equal bins from `low` to `high`, bars of logarithmic height, and limits as (name, value).
+
+    Each limit has a line with its name on a row of its own, above all bars.
+    """
+    top = _TOP + _ROW * len(marks)
+    width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - top - _BOTTOM
     most = max(counts, default=0)
     bin_width = width / max(len(counts), 1)
     parts = [
         element(
             "line", x1=_LEFT, x2=_WIDTH - _RIGHT, y1=_HEIGHT - _BOTTOM, y2=_HEIGHT - _BOTTOM, class_="grid"
         ),
-        element("text", number(most), x=_LEFT - 6, y=_TOP + 8, class_="tick end"),
-        element("text", number(low), x=_LEFT, y=_HEIGHT - 8, class_="tick"),
-        element("text", number(high), x=_WIDTH - _RIGHT, y=_HEIGHT - 8, class_="tick end"),
+        element("text", number(most), x=_LEFT - 6, y=top + 8, class_="tick end"),
+        element("text", "0", x=_LEFT - 6, y=_HEIGHT - _BOTTOM, class_="tick end"),
     ]
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        label = number(low + share * (high - low))
+        x = _LEFT + share * width
+        parts.append(element("text", label, x=_px(x), y=_HEIGHT - 8, class_="tick middle"))
     for place, count in enumerate(counts):
         if count:
             tall = height * math.log1p(count) / math.log1p(most)
@@ -132,19 +140,13 @@ def histogram(
                     class_="bar kept",
                 )
             )
-    for name, value in marks:
-        x = _LEFT + width * (value - low) / (high - low)
-        parts.append(
-            element(
-                "line",
-                element("title", name),
-                x1=_px(x),
-                x2=_px(x),
-                y1=_TOP,
-                y2=_HEIGHT - _BOTTOM,
-                class_="line s1",
-            )
-        )
+    # The rightmost limit comes first, so that its name lies above the lines of the others.
+    for row, (name, value) in enumerate(sorted(marks, key=lambda mark: -mark[1])):
+        x, y = _LEFT + width * (value - low) / (high - low), _TOP + _ROW * row
+        parts += [
+            element("line", x1=_px(x), x2=_px(x), y1=y, y2=_HEIGHT - _BOTTOM, class_="line s1"),
+            element("text", f"{name} {number(value)}", x=_px(x - 4), y=y + 9, class_="tick end"),
+        ]
     described = f"{title}: {sum(counts)} pairs"
     return element(
         "svg", parts, viewBox=f"0 0 {_WIDTH} {_HEIGHT}", class_="chart", role="img", aria_label=described

@@ -1,5 +1,7 @@
 """How alike the clips were that dedup compared, and which layer dropped how many."""
 
+from collections.abc import Mapping
+
 from veo_core.lineage.evidence import Evidence
 from veo_core.lineage.html import Html, element
 from veo_core.lineage.svg import histogram
@@ -8,9 +10,9 @@ from veo_core.records.similarity import SimilarityReport
 _FILE = "similarity.json"
 _LAYERS = {
     "packets": "equal packets",
-    "hash": "equal pictures, by their hashes",
-    "alignment": "the same pictures, aligned",
-    "judge": "the judge's word",
+    "hash": "hashes of their pictures",
+    "alignment": "their motion and colours side by side",
+    "judge": "the judge",
 }
 
 
@@ -46,26 +48,25 @@ def _report(report: SimilarityReport) -> list[Html]:
             _chart(
                 "likeness of what moves",
                 report.motion,
-                {"grey band": limits.get("grey_motion"), "copy": limits.get("min_motion")},
+                {"judge from": limits.get("grey_motion"), "copy from": limits.get("min_motion")},
             ),
-            _chart("likeness of embeddings", report.cosine, {"compared": limits.get("min_cosine")}),
+            _chart("likeness of embeddings", report.cosine, {"compared from": limits.get("min_cosine")}),
             class_="charts",
         ),
-        element(
-            "ul",
-            [
-                element("li", element("strong", str(count)), f" dropped by {_LAYERS.get(layer, layer)}")
-                for layer, count in report.layers.items()
-            ],
-        ),
+        element("p", _dropped(report.layers)),
     ]
+
+
+def _dropped(layers: Mapping[str, int]) -> str:
+    """How many clips each layer dropped, in the order of the layers."""
+    said = [f"{layers[layer]} by {name}" for layer, name in _LAYERS.items() if layer in layers]
+    return f"{sum(layers.values())} clips were dropped as copies: {', '.join(said)}."
 
 
 def _chart(title: str, counts: list[int], limits: dict[str, float | None]) -> Html:
     marks = [(name, limit) for name, limit in limits.items() if limit is not None]
-    described = ", ".join(f"{name} from {limit:g}" for name, limit in marks)
     return element(
         "figure",
-        element("figcaption", f"Pairs by {title}: {described}"),
+        element("figcaption", f"Pairs by {title} (log scale)"),
         histogram(title, counts, low=0.0, high=1.0, marks=marks),
     )
