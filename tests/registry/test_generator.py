@@ -7,6 +7,7 @@ import pytest
 import torch
 from model_evidence import Evidence
 
+from veo_core.cli.model_reference import find_model
 from veo_core.data.spec import ClipSpec
 from veo_core.errors import UsageError
 from veo_core.models.audio_vae import AudioVAE
@@ -16,6 +17,7 @@ from veo_core.models.transformer import JointTransformer
 from veo_core.models.upsampler import Upsampler
 from veo_core.models.video_vae import VideoVAE
 from veo_core.registry.generator import load_generator
+from veo_core.registry.local import load
 from veo_core.storage import Store
 
 CLIP = ClipSpec(frames=9, height=32, width=32)
@@ -59,3 +61,13 @@ def test_registered_model_with_altered_weights_does_not_load(registered, tmp_pat
         path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(UsageError, match="was altered"):
         load_generator(registered, "veo-world@1")
+
+
+def test_model_is_found_by_its_name_and_by_its_version(registered, tmp_path):
+    found = [find_model(name, store=registered, runs_dir=tmp_path) for name in ("veo-world", "veo-world@1")]
+    assert found[0] == found[1] == load(registered, "veo-world@latest").description.files
+
+
+def test_unknown_model_names_those_that_are_registered(registered, tmp_path):
+    with pytest.raises(UsageError, match="registered: veo-world"):
+        find_model("veo-wold", store=registered, runs_dir=tmp_path)

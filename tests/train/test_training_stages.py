@@ -103,20 +103,26 @@ def test_first_frame_when_given_then_the_clip_starts_with_its_reconstruction(sto
 
 
 def test_first_frames_of_a_wrong_size_are_refused(generator):
-    with pytest.raises(UsageError, match="first frames have shape"):
+    with pytest.raises(UsageError, match="the image has shape"):
         generator(["a"], first_frames=np.zeros((1, 8, 8, 3), np.uint8))
 
 
 def test_generate_stage_writes_films_that_play_and_a_sorted_account_of_them(store, trained):
     config = generate.Generation(
-        seen=2, held_out=1, two_objects=1, image_to_video=2, prompts=("a red square",), sampler={"steps": 2}
+        seen=2,
+        held_out=1,
+        two_objects=1,
+        image_to_video=2,
+        video_to_audio=1,
+        prompts=("a red square",),
+        sampler={"steps": 2},
     )
     made = generate.run(**trained, config=config, context=context(store, "generate"))
     rows = store.get_table(made.tables["generated"], GeneratedClip)
     assert [row.split for row in rows] == [
-        "seen", "seen", "held_out", "two_objects", "custom", "validation", "validation",
+        "seen", "seen", "held_out", "two_objects", "custom", *["validation"] * 3,
     ]  # fmt: skip
-    assert [row.mode for row in rows] == ["t2v"] * 5 + ["i2v"] * 2
+    assert [row.mode for row in rows] == ["t2v"] * 5 + ["i2v"] * 2 + ["v2a"]
     assert len({row.seed for row in rows}) == len(rows)
     for row in rows:
         decoded = decode(store.local_path(row.media, store.root))
@@ -124,6 +130,10 @@ def test_generate_stage_writes_films_that_play_and_a_sorted_account_of_them(stor
         assert decoded.audio is not None
         assert decoded.audio.shape[1] / decoded.audio_rate == pytest.approx(row.seconds, abs=0.1)
         assert (row.first_frame is not None) == (row.mode == "i2v")
+        assert (row.first_frame_rebuilt is not None) == (row.mode == "i2v")
+    frames, _ = load_frames(trained["latents"], store)
+    shown = decode(store.local_path(rows[-1].media, store.root)).frames
+    assert np.abs(shown.astype(int) - frames[0].permute(1, 2, 3, 0).numpy()).mean() < 6
 
 
 def test_generate_stage_when_nothing_is_asked_for_then_it_says_what_to_set(store, trained):
