@@ -42,7 +42,7 @@ def test_model_when_its_weights_were_altered_or_are_no_safetensors_then_it_says_
     files = save_model(AudioVAE(CONFIG), store)
     path = tmp_path / files["weights"].path
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(UsageError, match="audio VAE weights: .*was altered: its sha256 does not match"):
+    with pytest.raises(UsageError, match=r"audio VAE weights: .*was altered: its sha256 does not match"):
         load_stored(AudioVAE, files, store, where="audio VAE")
     files["weights"] = store.put_bytes(b"\x80\x04 a pickle", ".safetensors")
     with pytest.raises(UsageError, match="audio VAE weights: not a safetensors file"):

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -18,7 +19,8 @@ from veo_core.models.video_vae import VideoVAE
 from veo_core.models.wan import WanCodec
 from veo_core.storage import Store
 
-KINDS = ("own", "wan", "ltx2")
+KINDS = {"wan": "wan", "wan22": "wan", "ltx2": "ltx2"}
+NAMES = ("own", *KINDS)
 WAN = {
     "base_dim": 8,
     "z_dim": 4,
@@ -27,6 +29,14 @@ WAN = {
     "temperal_downsample": [True, True],
     "latents_mean": [0.1, -0.2, 0.3, 0.4],
     "latents_std": [1.0, 2.0, 0.5, 0.8],
+}
+WAN22 = {
+    **WAN,
+    "dim_mult": [1, 1, 1],
+    "is_residual": True,
+    "in_channels": 12,
+    "out_channels": 12,
+    "patch_size": 2,
 }
 LTX2 = {
     "latent_channels": 8,
@@ -52,11 +62,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     torch.manual_seed(0)
     root = tmp_path_factory.mktemp("codecs")
     AutoencoderKLWan(**WAN).save_pretrained(root / "wan")
+    AutoencoderKLWan(**WAN22).save_pretrained(root / "wan22")
     ltx2 = AutoencoderKLLTX2Video(**LTX2)
     ltx2.latents_mean.copy_(torch.randn(8))
     ltx2.latents_std.copy_(torch.rand(8) + 0.5)
     ltx2.save_pretrained(root / "ltx2" / "vae")
-    return {"wan": root / "wan", "ltx2": root / "ltx2"}
+    return {name: root / name for name in KINDS}
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +78,8 @@ def codecs(folders: dict[str, Path]) -> dict[str, VideoCodec]:
         for parameter in own.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     opened = {
-        kind: open_video_codec(VideoCodecConfig(kind=kind, path=str(path))) for kind, path in folders.items()
+        name: open_video_codec(VideoCodecConfig(kind=KINDS[name], path=str(path)))
+        for name, path in folders.items()
     }
     return {"own": own, **opened}
 
@@ -76,7 +88,9 @@ def clip(frames: int) -> torch.Tensor:
     return torch.rand(2, 3, frames, 16, 24, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
-@pytest.mark.parametrize(("kind", "time", "space"), [("own", 4, 4), ("wan", 4, 4), ("ltx2", 4, 8)])
+@pytest.mark.parametrize(
+    ("kind", "time", "space"), [("own", 4, 4), ("wan", 4, 4), ("wan22", 4, 8), ("ltx2", 4, 8)]
+)
 def test_latents_have_the_shape_that_the_factors_derive_and_decode_to_the_clip(codecs, kind, time, space):
     codec, video = codecs[kind], clip(1 + 2 * time)
     assert (codec.factors.time, codec.factors.space) == (time, space)
@@ -87,7 +101,7 @@ def test_latents_have_the_shape_that_the_factors_derive_and_decode_to_the_clip(c
     assert pictures.abs().max() <= 1.0
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NAMES)
 @pytest.mark.parametrize("latent_frames", [1, 2])
 def test_prefix_of_a_clip_has_a_prefix_of_its_latents(codecs, kind, latent_frames):
     codec, video = codecs[kind], clip(9)
@@ -120,7 +134,16 @@ def test_ltx2_latents_are_those_of_its_pipeline(codecs, folders):
     torch.testing.assert_close(codecs["ltx2"].decode(expected), pictures, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+def test_own_latents_of_other_clips_are_standard_once_the_statistics_are_measured():
+    torch.manual_seed(0)
+    codec = VideoVAE(VideoVAE.Config(width=8, depth=1, latent_channels=4)).eval()
+    with torch.no_grad():
+        codec.statistics.measure(codec.posterior(torch.rand(8, 3, 9, 16, 24) * 2 - 1).mean)
+    std = codec.encode(torch.rand(8, 3, 9, 16, 24) * 2 - 1).transpose(0, 1).flatten(1).std(1)
+    assert ((std > 0.9) & (std < 1.1)).all()
+
+
+@pytest.mark.parametrize("kind", NAMES)
 def test_stored_codec_is_loaded_as_it_was(codecs, kind, tmp_path):
     store, video = Store(str(tmp_path)), clip(5)
     files = save_model(codecs[kind], store)
@@ -137,7 +160,7 @@ def test_codec_at_a_uri_is_the_one_of_the_folder(codecs, folders):
     torch.testing.assert_close(codec.encode(clip(5)), codecs["wan"].encode(clip(5)))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", NAMES)
 def test_clip_when_it_does_not_fit_then_encoding_says_so(codecs, kind):
     with pytest.raises(UsageError, match=r"6 frames do not fit the video codec: give it 1 \+ 4k of them"):
         codecs[kind].encode(clip(6))
@@ -203,7 +226,28 @@ def test_recipe_when_it_names_no_fitting_codec_then_it_is_refused(value, message
         VideoCodecConfig.parse(value, where="codec")
 
 
+WAN_2_1: dict[str, Any] = {}
+WAN_2_2 = {
+    "base_dim": 160,
+    "decoder_base_dim": 256,
+    "z_dim": 48,
+    "is_residual": True,
+    "in_channels": 12,
+    "out_channels": 12,
+    "patch_size": 2,
+    "latents_mean": [0.0] * 48,
+    "latents_std": [1.0] * 48,
+}
+
+
+@pytest.mark.parametrize(("values", "space", "channels"), [(WAN_2_1, 8, 16), (WAN_2_2, 16, 48)])
+def test_wan_factors_are_those_of_the_released_models(values, space, channels):
+    with torch.device("meta"):
+        codec = WanCodec(WanCodec.Config(autoencoder=values))
+    assert (codec.factors.time, codec.factors.space, codec.channels) == (4, space, channels)
+
+
 def test_ltx2_factors_are_those_of_the_released_model():
     with torch.device("meta"):
-        codec = LTX2VideoCodec(LTX2VideoCodec.Config(autoencoder={}), AutoencoderKLLTX2Video())
+        codec = LTX2VideoCodec(LTX2VideoCodec.Config(autoencoder={}))
     assert (codec.factors.time, codec.factors.space, codec.channels) == (8, 32, 128)
