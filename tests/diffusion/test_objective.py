@@ -9,7 +9,7 @@ import torch
 from torch._dynamo.testing import CompileCounter
 
 from veo_core.diffusion.build import build_objective
-from veo_core.diffusion.flow import FlowMatching, flow_losses, interpolate
+from veo_core.diffusion.flow import FlowMatching, interpolate
 from veo_core.diffusion.objective import Batch, LossConfig, counted, denoising_losses
 from veo_core.errors import UsageError
 from veo_core.models.objective import ObjectiveConfig
@@ -49,7 +49,7 @@ def with_levels(batch: Batch, video: list[list[float]], audio: list[list[float]]
     return dataclasses.replace(batch, sigma_video=torch.tensor(video), sigma_audio=torch.tensor(audio))
 
 
-def test_flow_losses_are_the_squared_velocity_errors_of_what_is_not_given(model, batch):
+def test_losses_of_flow_matching_are_the_squared_velocity_errors_of_what_is_not_given(model, batch):
     level = batch.sigma_video[:, None, :, None, None]
     video, audio = model(
         Modality(interpolate(batch.video, batch.video_noise, level), batch.sigma_video),
@@ -59,7 +59,7 @@ def test_flow_losses_are_the_squared_velocity_errors_of_what_is_not_given(model,
     errors = (video - (batch.video_noise - batch.video)).square().mean((1, 3, 4))
     expected_video = (errors[0].sum() + errors[1, 1:].sum()) / 5
     expected_audio = (audio - (batch.audio_noise - batch.audio)).square().mean()
-    result = flow_losses(model, batch)
+    result = denoising_losses(FlowMatching(), model, batch)
     torch.testing.assert_close(result["video"], expected_video.detach())
     torch.testing.assert_close(result["audio"], expected_audio.detach())
     torch.testing.assert_close(result["loss"], expected_video + expected_audio)
@@ -178,12 +178,16 @@ def test_loss_sums_the_modalities_by_their_weights(model, batch):
 
 def test_loss_of_all_clips_is_the_mean_of_equal_shares_that_bring_their_weights(model, batch):
     batch = with_levels(batch, [[0.4] * 3, [0.0, 0.0, 0.9]], [[0.0], [0.2]])
-    whole = flow_losses(model, batch)
+    whole = denoising_losses(FlowMatching(), model, batch)
     weighted = dataclasses.replace(
         batch, video_weight=counted(batch.sigma_video), audio_weight=counted(batch.sigma_audio)
     )
     parts = [
-        flow_losses(model, Batch(**{name: value[clip : clip + 1] for name, value in vars(weighted).items()}))
+        denoising_losses(
+            FlowMatching(),
+            model,
+            Batch(**{name: value[clip : clip + 1] for name, value in vars(weighted).items()}),
+        )
         for clip in range(2)
     ]
     for name, value in whole.items():

@@ -11,8 +11,6 @@ import torch
 from torch import Tensor
 
 from veo_core.diffusion.levels import shifted
-from veo_core.diffusion.objective import Batch, denoising_losses
-from veo_core.models.transformer import JointTransformer
 
 
 def interpolate(data: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
@@ -59,8 +57,3 @@ class FlowMatching:
 
     def schedule(self, steps: int, shift: float) -> list[float]:
         return noise_schedule(steps, shift)
-
-
-def flow_losses(model: JointTransformer, batch: Batch) -> dict[str, Tensor]:
-    """Mean squared velocity error of each modality where there is noise, and their sum as `loss`."""
-    return denoising_losses(FlowMatching(), model, batch)
