@@ -114,7 +114,7 @@ def _start(
 def _excerpts(
     lengths: npt.NDArray[np.float64], max_tempo: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Least and greatest share of its time of which a clip that is `lengths` times as long may be excerpted."""
+    """Least and greatest share of a clip that an excerpt may show, the clip being `lengths` times as long."""
     return 1 / (lengths * max_tempo), max_tempo / lengths
 
 
