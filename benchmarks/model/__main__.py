@@ -1,7 +1,7 @@
 """Figures of the model: `RUN=latest SEED=123 QUICK=1 python -m benchmarks.model [SECTION ...]`.
 
 RUN names a finished run, by its id, "latest" or its folder; without it one of PRESET is made. All sections
-by default.
+by default; each replaces its own rows of `benchmarks/results/model.json`.
 """
 
 import sys
@@ -30,17 +30,16 @@ def main() -> None:
     if unknown:
         sys.exit(f"error: no section {unknown[0]!r}; known: {', '.join(SECTIONS)}")
     used = seed(DEFAULT_SEED)
-    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="veo-bench-model-") as name:
         folder = Path(name)
         try:
             run = obtain(folder, seed=used, quick=quick())
             for section in chosen:
                 (folder / section).mkdir()
-                rows += SECTIONS[section](run, used, quick(), folder / section)
+                rows = list(SECTIONS[section](run, used, quick(), folder / section))
+                publish("model", rows, used_seed=used, section=section)
         except UsageError as error:
             sys.exit(f"error: {error}")
-    publish("model" if len(chosen) == len(SECTIONS) else f"model-{'-'.join(chosen)}", rows, used_seed=used)
 
 
 if __name__ == "__main__":

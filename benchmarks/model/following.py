@@ -119,6 +119,7 @@ def _time_rows(run: TrainedRun, bar: Bar | None) -> Iterator[Row]:
     for task, spent in seconds.items():
         yield Row(f"wall time: {task}", spent, "s")
     record = run.record
-    if record.finished is not None and len(seconds) == len(record.tasks):  # nothing came from the cache
+    cached = any(task.state == "CACHED" for task in record.tasks)
+    if record.finished is not None and not cached:
         minutes = (record.finished - record.created) / 60
         yield Row("wall time: the whole run", minutes, "min", target=bar.minutes if bar else None, op="<=")
