@@ -263,6 +263,8 @@ def test_sample_when_arguments_do_not_fit_then_an_error_says_so(run, model, toke
     video, audio = draw(9)
     with pytest.raises(ValueError, match="not both"):
         run({"video": video, "first_frame": video[:, :, :1]})
+    with pytest.raises(ValueError, match=r"video latents .* do not fit"):
+        run({"video": video[:, :, :2]})
     with pytest.raises(UsageError, match=r"sampler.solver: ddpm .*use euler or unipc"):
         run(solver="ddpm")
     with pytest.raises(ValueError, match="generator"):

@@ -84,6 +84,9 @@ def sample(
     """
     if video is not None and first_frame is not None:
         raise ValueError("give the picture as a whole or its first frame, not both")
+    for name, given, noise in (("video", video, video_noise), ("audio", audio, audio_noise)):
+        if given is not None and given.shape != noise.shape:
+            raise ValueError(f"{name} latents {list(given.shape)} do not fit their noise {list(noise.shape)}")
     objective = objective or FlowMatching()
     shifts = config.shift, config.shift if config.audio_shift is None else config.audio_shift
     schedules = [objective.schedule(config.steps, shift) for shift in shifts]
@@ -92,23 +95,15 @@ def sample(
         _solver(config, objective, schedule, path, generators)
         for schedule, path in zip(schedules, paths, strict=True)
     ]
-    tracks = (
-        _track(video_noise, first_frame if video is None else video),
-        _track(audio_noise, audio),
-    )
+    tracks = [_track(video_noise, first_frame if video is None else video), _track(audio_noise, audio)]
+    picture = Scales(config.video_guidance, config.video_modality, config.rescale)
+    sound = Scales(config.audio_guidance, config.audio_modality, config.rescale)
     denoise = GuidedDenoiser(
         model,
         objective,
         tokens,
         empty_tokens,
-        scales=(
-            None
-            if video is not None
-            else Scales(config.video_guidance, config.video_modality, config.rescale),
-            None
-            if audio is not None
-            else Scales(config.audio_guidance, config.audio_modality, config.rescale),
-        ),
+        scales=(None if video is not None else picture, None if audio is not None else sound),
         noise=(video_noise, audio_noise),
     )
     states = [track.start for track in tracks]
@@ -119,10 +114,8 @@ def sample(
         ]
         expected = denoise(streams[0], streams[1])
         if config.clip is not None:
-            expected = (
-                expected[0].clamp(-config.clip, config.clip),
-                expected[1].clamp(-config.clip, config.clip),
-            )
+            low, high = -config.clip, config.clip
+            expected = expected[0].clamp(low, high), expected[1].clamp(low, high)
         states = [
             track.kept(solver.step(index, state, data))
             for track, solver, state, data in zip(tracks, solvers, states, expected, strict=True)
