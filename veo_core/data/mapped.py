@@ -159,8 +159,10 @@ class Rows:
     def read_into(self, out: Tensor, numbers: Sequence[int]) -> None:
         """Copy rows into `out` [b, ...], in the calling thread alone."""
         target = _as_bytes(out)
-        for place, number in enumerate(numbers):
-            np.copyto(target[place], _as_bytes(self._row(number)[None])[0])
+        shards, rows = self._places(numbers)
+        sources = {shard: _as_bytes(self._tensor(shard)) for shard in set(shards)}
+        for place, (shard, row) in enumerate(zip(shards, rows, strict=True)):
+            np.copyto(target[place], sources[shard][row])
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self._row(number) for number in range(len(self)))
@@ -168,8 +170,14 @@ class Rows:
     def _row(self, number: int) -> Tensor:
         if not 0 <= number < len(self):
             raise IndexError(f"row {number} of {len(self)}")
-        shard = int(np.searchsorted(self._starts, number, side="right")) - 1
-        return self._tensor(shard)[number - int(self._starts[shard])]
+        (shard,), (row,) = self._places([number])
+        return self._tensor(shard)[row]
+
+    def _places(self, numbers: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Shard of each row, and its place there."""
+        wanted = np.asarray(numbers, np.int64)
+        shards = np.searchsorted(self._starts, wanted, side="right") - 1
+        return shards.tolist(), (wanted - self._starts[shards]).tolist()
 
     def _tensor(self, shard: int) -> Tensor:
         return self._shards[shard].tensors[self._name]
