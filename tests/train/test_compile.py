@@ -15,6 +15,7 @@ from veo_core.models.text import Vocabulary
 from veo_core.models.transformer import JointTransformer
 from veo_core.storage import Store
 from veo_core.train.base import BaseTraining, BatchSource
+from veo_core.train.captions import Captions
 from veo_core.train.loop import FitConfig
 from veo_core.train.parallel import parallelize
 from veo_core.train.runtime import Runtime
@@ -39,7 +40,7 @@ def batches(tmp_path_factory) -> list[Batch]:
     store = Store(str(tmp_path_factory.mktemp("store")))
     (train,) = load_latents(made_latents(store), store)["train"]
     config = BaseTraining.model_validate(TINY)
-    with BatchSource([train], WORDS, config, Runtime(config.runtime)) as source:
+    with BatchSource([train], Captions(WORDS, config.text_length), config, Runtime(config.runtime)) as source:
         return [source.draw(torch.Generator().manual_seed(seed)) for seed in range(3)]
 
 

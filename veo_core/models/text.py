@@ -82,26 +82,41 @@ def too_long(caption: str, count: int, limit: int) -> UsageError:
 
 
 class TextEncoder(nn.Module):
-    """Token ids [b, m] to features [b, m, width]: a small transformer trained with the denoiser."""
+    """Token ids [b, m] to features [b, m, width]: a small transformer trained with the denoiser.
+
+    Where the denoiser trains on features [b, m, d] of a frozen encoder, it reads those in place of ids; a
+    token of zeros is padding.
+    """
 
     class Config(Record):
         vocabulary: Vocabulary = Field(default=Vocabulary(words=()), description="words of the captions")
         length: int = Field(default=32, description="tokens that every caption is padded to")
         depth: int = Field(default=1, description="transformer blocks")
         heads: int = 4
+        frozen: TextConfig = Field(
+            default=TextConfig(), description="the frozen encoder whose features it reads"
+        )
+        feature_width: int = Field(default=0, description="its features of a token; 0 where it reads ids")
 
     def __init__(self, config: Config, width: int) -> None:
         super().__init__()
         self.config = config
-        self.words = nn.Embedding(config.vocabulary.size, width)
-        self.places = nn.Parameter(torch.randn(config.length, width) * 0.5)
+        if config.feature_width:
+            self.project = nn.Linear(config.feature_width, width)
+        else:
+            self.words = nn.Embedding(config.vocabulary.size, width)
+            self.places = nn.Parameter(torch.randn(config.length, width) * 0.5)
         self.blocks = nn.ModuleList(_TextBlock(width, config.heads) for _ in range(config.depth))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Features [b, m, width], and a mask [b, 1, 1, m] that is True at tokens that are not padding."""
-        mask = (tokens != PAD)[:, None, None, :]
-        x = self.words(tokens) + self.places
+        if self.config.feature_width:
+            mask = (tokens != 0).any(-1)[:, None, None, :]
+            x = self.project(F.layer_norm(tokens, tokens.shape[-1:]))
+        else:
+            mask = (tokens != PAD)[:, None, None, :]
+            x = self.words(tokens) + self.places
         for block in self.blocks:
             x = block(x, mask)
         return self.norm(x), mask

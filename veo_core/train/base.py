@@ -1,6 +1,5 @@
 """Train the base model: the joint denoiser of picture and sound."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -20,6 +19,7 @@ from veo_core.models.text import TextEncoder, Vocabulary
 from veo_core.models.transformer import JointTransformer
 from veo_core.records.manifest import Manifest
 from veo_core.stage import Context, stage_main
+from veo_core.train.captions import Captions
 from veo_core.train.loop import FitConfig, fit
 from veo_core.train.publish import training_manifest
 from veo_core.train.runtime import Runtime
@@ -77,13 +77,14 @@ def run(*, latents: Manifest, config: BaseTraining, context: Context) -> Manifes
     splits = load_latents(latents, context.store)
     layouts = [bucket.layout for bucket in splits["train"]]
     held_out = [bucket for bucket in splits["validation"] if bucket.layout in layouts]
-    words = json.loads(context.store.get_bytes(latents.files["vocabulary"]))
-    vocabulary = Vocabulary.parse(words, where="latents vocabulary")
+    captions = Captions.of(latents, context.store, config.text_length)
     runtime = Runtime(config.runtime)
     torch.manual_seed(context.seed)
-    model = runtime.place(JointTransformer(config.model_config_for(layouts[0], vocabulary, layouts[1:])))
+    shape = config.model_config_for(layouts[0], captions.vocabulary, layouts[1:])
+    shape = shape.model_copy(update={"text": captions.encoder(shape.text)})
+    model = runtime.place(JointTransformer(shape))
     objective = build_objective(config.objective, runtime.device)
-    with BatchSource(splits["train"], vocabulary, config, runtime) as source:
+    with BatchSource(splits["train"], captions, config, runtime) as source:
 
         def losses(generator: torch.Generator) -> dict[str, Tensor]:
             return denoising_losses(objective, model, source.draw(generator), config.loss)
@@ -99,7 +100,7 @@ def run(*, latents: Manifest, config: BaseTraining, context: Context) -> Manifes
         )
     generator = torch.Generator().manual_seed(context.seed)
     with (
-        BatchSource(held_out, vocabulary, config, runtime) as held,
+        BatchSource(held_out, captions, config, runtime) as held,
         torch.no_grad(),
         runtime.autocast(),
     ):
@@ -116,12 +117,12 @@ class BatchSource:
     """Draws training batches from latents, each from one bucket; equal generators give equal batches."""
 
     def __init__(
-        self, buckets: Sequence[LatentBucket], vocabulary: Vocabulary, config: BaseTraining, runtime: Runtime
+        self, buckets: Sequence[LatentBucket], captions: Captions, config: BaseTraining, runtime: Runtime
     ) -> None:
-        self.vocabulary, self.config, self.runtime = vocabulary, config, runtime
-        self.empty = vocabulary.tokens([""], config.text_length)
+        self.captions, self.config, self.runtime = captions, config, runtime
         self.token_counts = {
-            bucket.name: config.model_config_for(bucket.layout, vocabulary).token_counts for bucket in buckets
+            bucket.name: config.model_config_for(bucket.layout, captions.vocabulary).token_counts
+            for bucket in buckets
         }
         self.loader = LatentLoader(
             buckets,
@@ -146,14 +147,7 @@ class BatchSource:
         counts = self.token_counts[drawn.bucket.name]
         levels = draw_levels(config.noise, config.batch, layout.clip.latent_frames, random, counts)
         short = torch.rand(config.batch, generator=random) < config.short_captions
-        chosen = [
-            pair[use_short]
-            for *pair, use_short in zip(
-                clips.captions, clips.short_captions, short[drawn.share].tolist(), strict=True
-            )
-        ]
-        tokens = self.vocabulary.tokens(chosen, config.text_length, cut=True)
-        tokens = torch.where(levels.drop_text[drawn.share, None], self.empty, tokens)
+        tokens = self.captions.tokens(clips, short[drawn.share], levels.drop_text[drawn.share])
         video, audio = (clips.tensors[name].float() for name in ("video", "audio"))
         return Batch(
             video=self._sent(video),
