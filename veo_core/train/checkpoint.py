@@ -64,26 +64,20 @@ class Checkpoints:
         note: dict[str, Any],
         sharded: frozenset[str] = frozenset(),
     ) -> None:
-        """Save this process's tensors; `sharded` names those that are slices of the whole.
-
-        Raises:
-            UsageError: the store is full. The checkpoints before are kept.
-        """
+        """Save this process's tensors; `sharded` names those that are slices of the whole."""
         before = self._commit().checkpoints
         used = {checkpoint.slot for checkpoint in before[: KEPT - 1]}
         slot = next(slot for slot in range(KEPT) if slot not in used)
         data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
         shard = CheckpointShard(mark=self._mark(slot, self._rank), sha256=sha256_bytes(data), bytes=len(data))
-        with self._space(before):
-            self._store.set_mark(shard.mark, data)
-            self._store.set_mark(f"{shard.mark}.json", shard.to_bytes())
+        self._store.set_mark(shard.mark, data)
+        self._store.set_mark(f"{shard.mark}.json", shard.to_bytes())
         self._wait()
         if self._rank == 0:
             shards = [self._shard(self._mark(slot, rank)) for rank in range(self._world)]
             made = Checkpoint(step=step, slot=slot, shards=shards, sharded=sorted(sharded), note=note)
             kept = [made, *(checkpoint for checkpoint in before if checkpoint.slot != slot)]
-            with self._space(before):
-                self._store.set_mark(f"{self._prefix}.json", Commit(checkpoints=kept).to_bytes())
+            self._store.set_mark(f"{self._prefix}.json", Commit(checkpoints=kept).to_bytes())
             left = {shard.mark for checkpoint in kept for shard in checkpoint.shards}
             self._remove(shard.mark for old in before for shard in old.shards if shard.mark not in left)
         self._wait()
@@ -155,13 +149,18 @@ class Checkpoints:
             self._runtime.wait()
 
     @contextmanager
-    def _space(self, before: list[Checkpoint]) -> Iterator[None]:
-        """Says plainly that a store is full, and what is left to go on from."""
+    def room(self) -> Iterator[None]:
+        """Says plainly that a store is full, and what is left to go on from.
+
+        Raises:
+            UsageError: the block could not write for lack of space.
+        """
         try:
             yield
         except OSError as error:
             if error.errno not in _NO_SPACE:
                 raise
+            before = self._commit().checkpoints
             kept = f"the one of step {before[0].step} is kept" if before else "there is none before it"
             raise UsageError(
                 f"checkpoint {self._prefix}: no space left in store {self._store.root}; {kept}. "

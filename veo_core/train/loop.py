@@ -86,7 +86,8 @@ def fit(
         gradient's norm and the learning rate.
 
     Raises:
-        UsageError: the loss is not finite. The last checkpoint, from before, is kept.
+        UsageError: the loss is not finite, a checkpoint belongs to another run, or there is no room for one.
+            The last checkpoint is kept.
         SystemExit: code 143 after SIGTERM, once the state is saved.
     """
     parallelize(model, runtime)
@@ -113,14 +114,15 @@ def fit(
     def save() -> None:
         if not math.isfinite(runtime.fetch({"weights": state.finite()})["weights"]):
             raise UsageError(f"training: weights are not finite at step {step}. The last checkpoint is kept")
-        journal.flush()
         note = {
             "config": config.model_dump(mode="json"),
             "history": history,
             "tally": tally.state(),
             "learned": journal.learned,
         }
-        checkpoints.save(step, state.tensors(), note, state.sharded)
+        with checkpoints.room():
+            journal.flush()
+            checkpoints.save(step, state.tensors(), note, state.sharded)
 
     saved = time.monotonic()
     timed = step
@@ -206,14 +208,15 @@ def _draw(
 
 
 def _diverged(step: int, tally: Tally, context: Context, runtime: Runtime) -> UsageError:
-    """The error of a loss that is not finite, naming the step and its batch, which a mark holds whole."""
+    """The error of a loss that is not finite, naming the step and this process's share of its batch, which a
+    mark holds whole.
+    """
     ago, batch = tally.first_bad()
     bad = step - ago + 1
     named = ""
     if batch:
-        mark = f"{context.stage}/{context.key}/diverged.json"
-        if runtime.first:
-            context.store.set_mark(mark, canonical_json({"step": bad, "batch": list(batch)}))
+        mark = f"{context.stage}/{context.key}/diverged-{runtime.rank + 1}-of-{runtime.world}.json"
+        context.store.set_mark(mark, canonical_json({"step": bad, "batch": list(batch)}))
         more = f" and {len(batch) - 4} more, listed in marks/{mark}" if len(batch) > 4 else ""
         named = f" on the batch {', '.join(batch[:4])}{more}"
     return UsageError(
