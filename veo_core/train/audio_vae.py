@@ -25,7 +25,7 @@ from veo_core.train.runtime import Runtime
 class AudioVAETraining(FitConfig):
     """Configuration of the stage."""
 
-    steps: int = Field(default=500, ge=1, description="optimiser steps")
+    steps: int = Field(default=400, ge=1, description="optimiser steps")
     batch: int = Field(default=32, ge=1, description="clips in a step")
     optimiser: OptimiserName = Field(
         default="muon", description="muon for the convolutions of the blocks and adamw for the rest, or adamw"

@@ -40,7 +40,7 @@ class WeightedPerceptual(PerceptualConfig):
 class VideoVAETraining(FitConfig):
     """Configuration of the stage."""
 
-    steps: int = Field(default=1200, ge=1, description="optimiser steps")
+    steps: int = Field(default=1000, ge=1, description="optimiser steps")
     batch: int = Field(default=8, ge=1, description="clips in a step")
     optimiser: OptimiserName = Field(
         default="muon", description="muon for the convolutions of the blocks and adamw for the rest, or adamw"
@@ -52,7 +52,7 @@ class VideoVAETraining(FitConfig):
     )
     model: VideoVAE.Config = VideoVAE.Config()
     kl: float = Field(
-        default=1e-2, description="weight of the divergence: latents are easier to model with more"
+        default=1.5e-2, description="weight of the divergence: latents are easier to model with more"
     )
     scales: tuple[int, ...] = Field(
         default=(1, 2), min_length=1, description="sides in pixels of the squares averaged before comparing"
