@@ -13,6 +13,7 @@ from veo_core.diffusion.build import build_objective
 from veo_core.diffusion.levels import NoiseConfig, draw_levels
 from veo_core.diffusion.objective import Batch, LossConfig, counted, denoising_losses
 from veo_core.models.files import parameter_count
+from veo_core.models.flops import training_flops, transformer_flops
 from veo_core.models.objective import ObjectiveConfig
 from veo_core.models.sizes import SizeName, base_values
 from veo_core.models.text import TextEncoder, Vocabulary
@@ -97,6 +98,7 @@ def run(*, latents: Manifest, config: BaseTraining, context: Context) -> Manifes
             context=context,
             batch_names=lambda: source.loader.clip_ids,
             waited=lambda: source.loader.waited,
+            flops_per_clip=training_flops(transformer_flops(shape)),
         )
     generator = torch.Generator().manual_seed(context.seed)
     with (
