@@ -1,6 +1,7 @@
 """The exported folder: diffusers loads it, and the same seed gives the same pixels and samples."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DiffusionPipeline, HeunDiscreteScheduler, UniPCMultistepScheduler
 from PIL import Image
-from tiny_model import CLIP, files_of, store_model, tiny_models
+from tiny_model import CLIP, WORDS, files_of, store_model, tiny_models
+from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
 from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.errors import UsageError
@@ -19,6 +21,7 @@ from veo_core.export.parts import VeoTransformer, VeoVideoCodec
 from veo_core.export.pipeline import VeoPipeline
 from veo_core.generate.pipeline import Film, Generator
 from veo_core.generate.request import Request
+from veo_core.models.text import TextConfig, TextEncoder
 from veo_core.storage import Store
 
 PROMPTS = ["a red circle moving left", "a blue square"]
@@ -160,6 +163,30 @@ def test_model_of_ddpm_is_exported_with_a_scheduler_of_ddpm(generator):
     assert np.array_equal((output.frames[0] * 255).round().astype(np.uint8), film.frames)
 
 
+def test_frozen_text_encoder_travels_with_the_model(generator, tmp_path):
+    words = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *((f"▁{w}", -2.0) for w in WORDS.split())]
+    T5Tokenizer(vocab=words, extra_ids=0).save_pretrained(tmp_path / "t5")
+    sizes = {"vocab_size": 32, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2}
+    T5EncoderModel(T5Config(**sizes)).save_pretrained(tmp_path / "t5")
+    text = TextEncoder.Config(
+        length=12, frozen=TextConfig(kind="t5", path=str(tmp_path / "t5"), length=12), feature_width=16
+    )
+    models = tiny_models(text=text)
+    parts = (models["video_vae"], generator.audio_codec, models["base"].eval(), models["upsampler"])
+    reading = Generator(*parts, generator.runtime)
+    before = films(reading)
+    export_model(reading, tmp_path / "exported")
+    shutil.rmtree(tmp_path / "t5")
+    loaded = load_folder(tmp_path / "exported")
+    for one, other in zip(before, films(loaded), strict=True):
+        assert np.array_equal(one.frames, other.frames)
+    pipe = DiffusionPipeline.from_pretrained(tmp_path / "exported")
+    output = pipe(PROMPTS, num_inference_steps=3, generator=seeds(5, 6), output_type="np")
+    assert np.array_equal((output.frames[1] * 255).round().astype(np.uint8), before[1].frames)
+    with pytest.raises(UsageError, match="the limit is 12"):
+        pipe("red " * 13)
+
+
 def test_float32_is_a_choice_that_loading_keeps(folder, tmp_path):
     exact = VeoPipeline.from_pretrained(folder, bfloat16=False)
     assert not exact.cascade().runtime.config.bfloat16
@@ -168,7 +195,7 @@ def test_float32_is_a_choice_that_loading_keeps(folder, tmp_path):
 
 
 def test_prompt_that_is_too_long_and_generators_of_another_number_are_refused(pipe):
-    with pytest.raises(UsageError, match="the model reads 12"):
+    with pytest.raises(UsageError, match="the limit is 12"):
         pipe("red " * 13, num_inference_steps=1)
     with pytest.raises(UsageError, match="1 generators for 2 prompts"):
         pipe(PROMPTS, generator=seeds(1))

@@ -89,7 +89,7 @@ def test_image_and_sound_are_given_together(generator):
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        (Request("a red circle " * 9), "has 27 words and marks, the model reads 12: shorten it"),
+        (Request("a red circle " * 9), "has 27 tokens, the limit is 12; shorten it"),
         (Request("a", image=PICTURES[0, :8]), r"image has shape \[8, 32, 3\]"),
         (Request("a", video=PICTURES[:5]), r"video has shape \[5, 32, 32, 3\]"),
         (Request("a", audio=SOUND[:100]), r"sound has shape \[100\]"),

@@ -20,10 +20,12 @@ CLIP = ClipSpec(frames=9, height=32, width=32)
 WORDS = "a red blue circle square moving left right with low high tone"
 
 
-def tiny_models(seed: int = 0, width: int = 32) -> dict[str, nn.Module]:
+def tiny_models(
+    seed: int = 0, width: int = 32, text: TextEncoder.Config | None = None
+) -> dict[str, nn.Module]:
     """Untrained models by the name of their part. No layer is zero, so that every input matters."""
     torch.manual_seed(seed)
-    text = TextEncoder.Config(vocabulary=Vocabulary.from_captions([WORDS]), length=12)
+    text = text or TextEncoder.Config(vocabulary=Vocabulary.from_captions([WORDS]), length=12)
     models = {
         "video_vae": VideoVAE(VideoVAE.Config(width=8, depth=1)),
         "audio_vae": AudioVAE(AudioVAE.Config(width=8, depth=1)),

@@ -129,7 +129,7 @@ def _prepared(lines: list["Line"], generator: "Generator") -> tuple[list["Prepar
     problems = []
     for line in lines:
         try:
-            found.append(prepare(line, generator.base.config))
+            found.append(prepare(line, generator))
         except UsageError as error:
             problems.append(str(error))
             continue

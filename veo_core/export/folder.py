@@ -10,6 +10,7 @@ from veo_core.export.parts import VeoAudioCodec, VeoTransformer, VeoUpsampler, V
 from veo_core.export.pipeline import VeoPipeline
 from veo_core.export.schedulers import scheduler_of
 from veo_core.generate.pipeline import Generator
+from veo_core.models.frozen_text import FrozenTextEncoder
 from veo_core.models.mel_codec import MelAutoencoder
 from veo_core.train.runtime import RuntimeConfig
 
@@ -48,12 +49,15 @@ output.audio  # float32 [clips, samples], {rate} a second
 def pipeline_of(generator: Generator) -> VeoPipeline:
     """A pipeline with copies of a generator's models."""
     sound = generator.audio_codec.autoencoder
+    frozen = generator.prompts.frozen
     return VeoPipeline(
         video_codec=VeoVideoCodec.of(generator.video_codec),
         audio_codec=VeoAudioCodec.of(sound.vae if isinstance(sound, MelAutoencoder) else sound),
         transformer=VeoTransformer.of(generator.base),
         upsampler=VeoUpsampler.of(generator.upsampler),
         scheduler=scheduler_of(generator.base.config.objective),
+        text_encoder=None if frozen is None else frozen.encoder,
+        tokenizer=None if frozen is None else frozen.tokenizer,
     )
 
 
@@ -101,4 +105,8 @@ def load_folder(folder: Path, runtime: RuntimeConfig | None = None) -> Generator
         name: part.from_pretrained(folder / name, local_files_only=True, low_cpu_mem_usage=False)
         for name, part in _PARTS.items()
     }
+    if (folder / "text_encoder").is_dir():
+        settings = parts["transformer"].model.config.text.frozen
+        opened = FrozenTextEncoder.open(settings.model_copy(update={"path": str(folder), "hub": False}))
+        parts |= {"text_encoder": opened.encoder, "tokenizer": opened.tokenizer}
     return assembled(**parts, runtime=runtime or RuntimeConfig())

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import nn
+from transformers import PreTrainedModel
 
 from veo_core.data.spec import ClipSpec
 from veo_core.errors import UsageError
@@ -16,9 +17,11 @@ from veo_core.generate.pipeline import Generator
 from veo_core.models.audio_codec import AudioCodec
 from veo_core.models.audio_vae import AudioVAE
 from veo_core.models.files import ConfiguredModel
+from veo_core.models.frozen_text import FrozenTextEncoder
 from veo_core.models.ltx2 import LTX2Sound, LTX2VideoCodec
 from veo_core.models.mel_codec import MelAutoencoder
 from veo_core.models.oobleck import OobleckSound
+from veo_core.models.prompts import PromptEncoder
 from veo_core.models.transformer import JointTransformer
 from veo_core.models.upsampler import Upsampler
 from veo_core.models.video_vae import VideoVAE
@@ -111,8 +114,20 @@ def assembled(
     transformer: VeoTransformer,
     upsampler: VeoUpsampler,
     runtime: RuntimeConfig,
+    text_encoder: PreTrainedModel | None = None,
+    tokenizer: Any = None,
 ) -> Generator:
     """The generator of these parts; it shares their weights."""
     base = transformer.model
-    sound = audio_codec.fitted(base.config.clip)
-    return Generator(video_codec.model, sound, base, upsampler.model, Runtime(runtime))
+    text = base.config.text
+    frozen = None
+    if text_encoder is not None:
+        frozen = FrozenTextEncoder(text.frozen, text_encoder, tokenizer)
+    return Generator(
+        video_codec.model,
+        audio_codec.fitted(base.config.clip),
+        base,
+        upsampler.model,
+        Runtime(runtime),
+        PromptEncoder(text, frozen),
+    )

@@ -13,7 +13,7 @@ trust_remote_code=True)`.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import diffusers
 import numpy as np
@@ -22,12 +22,13 @@ import torch
 from diffusers import DiffusionPipeline, SchedulerMixin
 from diffusers.utils import BaseOutput
 from PIL import Image, ImageOps
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from veo_core.errors import UsageError
 from veo_core.export.parts import VeoAudioCodec, VeoTransformer, VeoUpsampler, VeoVideoCodec, assembled
 from veo_core.export.schedulers import sampler_of
 from veo_core.generate.pipeline import Film, Generator
-from veo_core.generate.request import Request, check_request
+from veo_core.generate.request import Request
 from veo_core.train.runtime import RuntimeConfig
 
 Picture = Image.Image | npt.NDArray[np.uint8]
@@ -52,8 +53,11 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
 
     Args:
         scheduler: chooses the solver and the shift of noise levels; `schedulers` says which may be.
+        text_encoder, tokenizer: of a transformer that reads the features of a frozen encoder.
         bfloat16: products in bfloat16 with the weights as they are, as in training; False for float32.
     """
+
+    _optional_components: ClassVar[list[str]] = ["text_encoder", "tokenizer"]
 
     def __init__(
         self,
@@ -62,6 +66,8 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
         transformer: VeoTransformer,
         upsampler: VeoUpsampler,
         scheduler: SchedulerMixin,
+        text_encoder: PreTrainedModel | None = None,
+        tokenizer: PreTrainedTokenizerBase | None = None,
         bfloat16: bool = True,
     ) -> None:
         super().__init__()
@@ -71,6 +77,8 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
             transformer=transformer,
             upsampler=upsampler,
             scheduler=scheduler,
+            text_encoder=text_encoder,
+            tokenizer=tokenizer,
         )
         self.register_to_config(bfloat16=bfloat16)
 
@@ -87,7 +95,15 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
     def cascade(self) -> Generator:
         """The generator of these parts, on the pipeline's device."""
         runtime = RuntimeConfig(accelerator=self.device.type, bfloat16=self.config.bfloat16)
-        return assembled(self.video_codec, self.audio_codec, self.transformer, self.upsampler, runtime)
+        return assembled(
+            self.video_codec,
+            self.audio_codec,
+            self.transformer,
+            self.upsampler,
+            runtime,
+            self.text_encoder,
+            self.tokenizer,
+        )
 
     def __call__(
         self,
@@ -139,9 +155,10 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
             )
             for text, picture, pictures, sound in given
         ]
+        cascade = self.cascade()
         for request in requests:
-            check_request(request, self.transformer.model.config)
-        films = self.cascade().draw(requests, _generators(generator, len(requests)))
+            cascade.check(request)
+        films = cascade.draw(requests, _generators(generator, len(requests)))
         frames, sounds = _converted(films, output_type)
         return VeoPipelineOutput(frames=frames, audio=sounds) if return_dict else (frames, sounds)
 

@@ -13,7 +13,7 @@ from veo_core.diffusion.cascade import CascadeSampler
 from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.errors import UsageError
 from veo_core.generate.pipeline import Film, Generator, model_files
-from veo_core.generate.request import Request
+from veo_core.generate.request import SOUND_FOR_VIDEO, Request
 from veo_core.media.encode import encode
 from veo_core.progress import track
 from veo_core.records.base import Record
@@ -40,6 +40,9 @@ class Generation(Record):
     prompts: tuple[str, ...] = Field(default=(), description="further prompts")
     batch: int = Field(default=16, ge=1, description="clips at a time")
     sampler: SamplerConfig = SamplerConfig()
+    video_to_audio_sampler: SamplerConfig = Field(
+        default=SOUND_FOR_VIDEO, description="how the sound of a given video is drawn"
+    )
     cascade: CascadeSampler = CascadeSampler()
     runtime: RuntimeConfig = RuntimeConfig()
 
@@ -67,7 +70,11 @@ def run(
     if not jobs:
         raise UsageError("generate: the configuration asks for no clip; set seen, held_out or prompts")
     requests = [
-        replace(request, seed=context.seed * 1_000_003 + number, sampler=config.sampler)
+        replace(
+            request,
+            seed=context.seed * 1_000_003 + number,
+            sampler=config.sampler if request.video is None else config.video_to_audio_sampler,
+        )
         for number, (_, request) in enumerate(jobs)
     ]
     films = generator.films(requests, cascade=config.cascade, batch=config.batch)

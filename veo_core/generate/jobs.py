@@ -11,9 +11,9 @@ from pydantic import Field
 from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.errors import UsageError
 from veo_core.generate.given import GivenSound, GivenVideo, read_image, read_sound, read_video
-from veo_core.generate.request import Request, check_request, unknown_words
+from veo_core.generate.pipeline import Generator
+from veo_core.generate.request import SOUND_FOR_VIDEO, Request
 from veo_core.models.text import split_words
-from veo_core.models.transformer import JointTransformer
 from veo_core.records.base import Record
 
 
@@ -47,7 +47,9 @@ class Job(Record):
             "video_guidance": self.guidance,
             "audio_guidance": sound,
         }
-        return SamplerConfig.parse({k: v for k, v in chosen.items() if v is not None}, where=where)
+        usual = SamplerConfig() if self.video is None else SOUND_FOR_VIDEO
+        named = {key: value for key, value in chosen.items() if value is not None}
+        return SamplerConfig.parse(usual.model_dump() | named, where=where)
 
 
 @dataclass(frozen=True)
@@ -109,13 +111,13 @@ def read_prompts(path: Path, defaults: Job) -> tuple[list[Line], list[str]]:
     return lines, problems
 
 
-def prepare(line: Line, config: JointTransformer.Config) -> Prepared:
+def prepare(line: Line, generator: Generator) -> Prepared:
     """Read what a job names, and check that the model can do it.
 
     Raises:
         UsageError: in one line, what is wrong and where.
     """
-    job, clip, notes = line.job, config.clip, []
+    job, clip, notes = line.job, generator.clip, []
     image = video = sound = None
     try:
         if job.image is not None:
@@ -135,10 +137,10 @@ def prepare(line: Line, config: JointTransformer.Config) -> Prepared:
             video=None if video is None else video.frames,
             audio=None if sound is None else sound.samples,
         )
-        check_request(request, config)
+        generator.check(request)
     except UsageError as error:
         raise UsageError(f"{line.where}: {error}" if line.where else str(error)) from None
-    unknown = unknown_words(job.prompt, config)
+    unknown = generator.prompts.unknown_words(job.prompt)
     if unknown:
         notes.append(f"words that the model was not trained on: {', '.join(unknown)}")
     return Prepared(line, request, video, sound, [note for note in notes if note])

@@ -12,11 +12,12 @@ from torch.nn import functional as F
 from veo_core.diffusion.build import build_objective
 from veo_core.diffusion.cascade import CascadeSampler, enlarge, upsample
 from veo_core.diffusion.sampler import SamplerConfig, sample
-from veo_core.generate.request import Request, check_request
+from veo_core.generate.request import Request, check_given
 from veo_core.models.audio_codec import AudioCodec
 from veo_core.models.codec import VideoCodec
 from veo_core.models.codecs import load_audio_codec, load_video_codec
 from veo_core.models.files import load_stored
+from veo_core.models.prompts import PromptEncoder
 from veo_core.models.transformer import JointTransformer
 from veo_core.models.upsampler import Upsampler
 from veo_core.records.files import FileRef
@@ -58,10 +59,12 @@ class Generator:
         base: JointTransformer,
         upsampler: Upsampler,
         runtime: Runtime,
+        prompts: PromptEncoder | None = None,
     ) -> None:
         self.runtime = runtime
         self.video_codec, self.audio_codec = runtime.place(video_codec), runtime.place(audio_codec)
         self.base, self.upsampler = runtime.place(base), runtime.place(upsampler)
+        self.prompts = runtime.place(prompts or PromptEncoder(base.config.text))
         self.clip = base.config.clip
         self.objective = build_objective(base.config.objective)
 
@@ -84,6 +87,15 @@ class Generator:
             load_stored(Upsampler, pair("upsampler"), store, where="upsampler"),
             Runtime(runtime or RuntimeConfig()),
         )
+
+    def check(self, request: Request) -> None:
+        """Whether the model can make a clip.
+
+        Raises:
+            UsageError: the prompt is too long, or what is given has a wrong shape or excludes the rest.
+        """
+        self.prompts.check(request.prompt)
+        check_given(request, self.clip)
 
     def __call__(
         self,
@@ -131,7 +143,7 @@ class Generator:
             UsageError: a request does not fit the model.
         """
         for request in requests:
-            check_request(request, self.base.config)
+            self.check(request)
         kinds: dict[object, list[int]] = {}
         for number, request in enumerate(requests):
             kinds.setdefault(request.kind, []).append(number)
@@ -164,14 +176,14 @@ class Generator:
         cascade: CascadeSampler | None = None,
     ) -> list[Film]:
         """Make one batch of clips of the same kind, each with the noise of its generator."""
-        text, noise = self.base.config.text, self._noise(generators)
+        noise = self._noise(generators)
         first = _stacked([request.image for request in requests])
         video, audio = (_stacked([getattr(r, name) for r in requests]) for name in ("video", "audio"))
         with self.runtime.autocast():
             base, sound = sample(
                 self.base,
-                self.runtime.send(text.vocabulary.tokens([r.prompt for r in requests], text.length)),
-                self.runtime.send(text.vocabulary.tokens([""], text.length)),
+                self.runtime.send(self.prompts([request.prompt for request in requests])),
+                self.runtime.send(self.prompts([""])),
                 config=requests[0].sampler,
                 video_noise=noise.video,
                 audio_noise=noise.audio,

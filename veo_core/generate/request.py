@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from veo_core.data.spec import ClipSpec
 from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.errors import UsageError
-from veo_core.models.text import split_words
-from veo_core.models.transformer import JointTransformer
 from veo_core.records.generated import Mode
+
+SOUND_FOR_VIDEO = SamplerConfig(audio_modality=2.0)
+"""How the sound of a given video is drawn: guided by the picture, too, which puts more sounds where it shows
+contacts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,31 +49,17 @@ class Request:
         return self.image is not None, self.video is not None, self.audio is not None, self.sampler
 
 
-def check_request(request: Request, config: JointTransformer.Config) -> None:
-    """Whether a model of this configuration can make a clip.
+def check_given(request: Request, clip: ClipSpec) -> None:
+    """Whether what is given fits a model of such clips.
 
     Raises:
-        UsageError: the prompt is too long, or what is given has a wrong shape or excludes the rest.
+        UsageError: something has a wrong shape, or excludes the rest.
     """
-    words = len(split_words(request.prompt))
-    if words > config.text.length:
-        start = " ".join(request.prompt.split()[:6])
-        raise UsageError(
-            f"the prompt {start!r}... has {words} words and marks, the model reads {config.text.length}: "
-            "shorten it"
-        )
     if request.video is not None and (request.image is not None or request.audio is not None):
         raise UsageError("a video is given to make its sound: give no image and no sound with it")
-    clip = config.clip
     _check_shape("image", request.image, (clip.height, clip.width, 3))
     _check_shape("video", request.video, (clip.frames, clip.height, clip.width, 3))
     _check_shape("sound", request.audio, (clip.samples,))
-
-
-def unknown_words(prompt: str, config: JointTransformer.Config) -> list[str]:
-    """The words of a prompt that no training caption held: the model cannot know what they mean."""
-    known = set(config.text.vocabulary.words)
-    return list(dict.fromkeys(word for word in split_words(prompt) if word not in known))
 
 
 def _check_shape(name: str, given: npt.NDArray[np.generic] | None, expected: tuple[int, ...]) -> None:
