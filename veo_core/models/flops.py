@@ -54,10 +54,14 @@ def transformer_flops(config: JointTransformer.Config) -> int:
 
 
 def text_flops(config: TextEncoder.Config, width: int) -> int:
-    """Operations of the text encoder for one caption; its feed-forward is two token widths wide."""
+    """Operations of the text encoder for one caption; its feed-forward is two token widths wide.
+
+    A frozen encoder whose features it reads is not counted: its features are kept beside the latents.
+    """
     length = config.length
+    reading = _linear(length, config.feature_width, width)
     joint = _linear(length, width, 4 * width) + _attention(length, length, width)
-    return config.depth * (joint + 2 * _linear(length, width, 2 * width))
+    return reading + config.depth * (joint + 2 * _linear(length, width, 2 * width))
 
 
 def layer_flops(model: nn.Module, forward: Callable[[], object]) -> int:
