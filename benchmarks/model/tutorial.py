@@ -24,7 +24,7 @@ from veo_core.train import upsampler as upsampler_stage
 from veo_core.train.journal import throughput_of
 from veo_core.world.grammar import Suite
 
-_QUICK_SECONDS = 20.0
+_QUICK_SECONDS = 8.0
 _TIMED_STEPS = 120
 _REAL = 64
 
@@ -40,7 +40,7 @@ def rows(run: TrainedRun, seed: int, quick: bool, folder: Path) -> Iterator[Row]
         yield Row(f"parameters: {part.replace('_', ' ')}", ours, "million", baseline=other)
     yield from _training(run, theirs, folder, seed, quick)
 
-    counts: dict[Suite, int] = {"seen": 8, "held_out": 8} if quick else {"seen": 64, "held_out": 64}
+    counts: dict[Suite, int] = {"seen": 4, "held_out": 4} if quick else {"seen": 64, "held_out": 64}
     asked = jobs(counts, seed)
     prompts = [job.prompt for job in asked]
     start = time.perf_counter()
