@@ -51,7 +51,7 @@ class Part(ModelMixin, ConfigMixin):  # type: ignore[misc]
     @classmethod
     def of(cls, model: ConfiguredModel) -> Self:
         """A part with a copy of a model's weights."""
-        part = cls(settings=model.config.model_dump(mode="json"))
+        part: Self = cls(settings=model.config.model_dump(mode="json"))
         part.model.load_state_dict(model.state_dict())
         part.eval().requires_grad_(False)
         return part

@@ -66,6 +66,8 @@ def read_image(path: str | Path, height: int, width: int) -> tuple[Picture, str]
         frame = next(container.decode(video), None)
         if frame is None:
             raise ItemError("undecodable", "it holds no picture")
+        if frame.width * frame.height > _LIMITS.max_pixels:
+            raise ItemError("limit", f"{frame.width}x{frame.height} pixels are too many")
         shown = Geometry.of(frame, video).shown
         return _cover(frame, video, height, width, Scaler()), _what_changed("image", shown, height, width)
 
