@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 from conftest import FIT, context
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from veo_core.data.latents import load_frames
 from veo_core.data.spec import ClipSpec
@@ -50,6 +51,20 @@ def test_overfitting_a_few_clips_lowers_both_losses(store, trained):
     rows = [json.loads(line) for line in store.get_bytes(made.files["history"]).decode().splitlines()]
     assert rows[-1]["video"] < 0.7 * rows[0]["video"]
     assert rows[-1]["audio"] < 0.7 * rows[0]["audio"]
+
+
+def test_tensorboard_shows_and_plays_films_of_the_base_model(store, trained, tmp_path):
+    config = base.BaseTraining.model_validate(
+        {**FIT, "width": 32, "depth": 1, "heads": 2, "samples_every": 2}
+    )
+    made = base.run(latents=trained["latents"], config=config, context=context(store, "base", "filmed"))
+    (tmp_path / "events.tfevents").write_bytes(store.get_bytes(made.files["tensorboard"]))
+    events = EventAccumulator(str(tmp_path), size_guidance={"images": 0, "audio": 0}).Reload()
+    for number in range(2):
+        assert [picture.step for picture in events.Images(f"samples/{number}/picture")] == [2, 4]
+        sound = events.Audio(f"samples/{number}/sound")[-1]
+        assert (sound.sample_rate, sound.length_frames) == (SPEC.audio_rate, SPEC.samples)
+    assert made.files["weights"] == trained["base"].files["weights"]
 
 
 def test_weights_of_another_configuration_are_refused_by_name(store, trained):

@@ -139,3 +139,22 @@ def stored_kind(files: dict[str, FileRef], store: Store, where: str) -> str:
     except ValueError as error:
         raise UsageError(f"{where} config: not valid JSON: {error}") from None
     return str(config.get("kind", "own")) if isinstance(config, dict) else "own"
+
+
+def codec_files(video: dict[str, FileRef], audio: dict[str, FileRef]) -> dict[str, FileRef]:
+    """The files of two stored codecs under names that keep them apart, for a stage that hands both on."""
+    parts = {"video_codec": video, "audio_codec": audio}
+    return {f"{name}_{kind}": files[kind] for name, files in parts.items() for kind in ("weights", "config")}
+
+
+def load_codecs(files: dict[str, FileRef], store: Store, clip: ClipSpec) -> tuple[VideoCodec, AudioCodec]:
+    """The codecs that a stage handed on (`codec_files`).
+
+    Raises:
+        UsageError: a file is missing, damaged, or belongs to another configuration.
+    """
+
+    def part(name: str) -> dict[str, FileRef]:
+        return {kind: files[f"{name}_{kind}"] for kind in ("weights", "config") if f"{name}_{kind}" in files}
+
+    return load_video_codec(part("video_codec"), store), load_audio_codec(part("audio_codec"), store, clip)

@@ -18,7 +18,7 @@ class GeneratedClip(Record):
     prompt: str
     split: PromptSplit = Field(description="suite of the prompt; validation: caption of a validation clip")
     mode: Mode = Field(
-        description="what is given besides text: t2v nothing, i2v the first frame, v2a all pictures, a2v the sound"
+        description="given besides text: t2v nothing, i2v the first frame, v2a all pictures, a2v the sound"
     )
     seed: int = Field(description="seed of this clip's noise")
     media: FileRef

@@ -21,6 +21,7 @@ from veo_core.models.transformer import JointTransformer
 from veo_core.records.manifest import Manifest
 from veo_core.stage import Context, stage_main
 from veo_core.train.captions import Captions
+from veo_core.train.films import FilmSamples
 from veo_core.train.loop import FitConfig, fit
 from veo_core.train.publish import training_manifest
 from veo_core.train.runtime import Runtime
@@ -85,6 +86,10 @@ def run(*, latents: Manifest, config: BaseTraining, context: Context) -> Manifes
     shape = shape.model_copy(update={"text": captions.encoder(shape.text)})
     model = runtime.place(JointTransformer(shape))
     objective = build_objective(config.objective, runtime.device)
+    films = None
+    if config.samples_every:
+        filmed = next(bucket for bucket in [*held_out, *splits["train"]] if bucket.layout == layouts[0])
+        films = FilmSamples.of(latents, context.store, filmed, captions, model, objective, runtime)
     with BatchSource(splits["train"], captions, config, runtime) as source:
 
         def losses(generator: torch.Generator) -> dict[str, Tensor]:
@@ -99,6 +104,7 @@ def run(*, latents: Manifest, config: BaseTraining, context: Context) -> Manifes
             batch_names=lambda: source.loader.clip_ids,
             waited=lambda: source.loader.waited,
             flops_per_clip=training_flops(transformer_flops(shape)),
+            samples=films,
         )
     generator = torch.Generator().manual_seed(context.seed)
     with (

@@ -19,7 +19,7 @@ from veo_core.data.latents import (
 from veo_core.data.mapped import store_tensors
 from veo_core.data.spec import ClipSpec
 from veo_core.data.statistics import ChannelStatistics
-from veo_core.models.codecs import load_audio_codec, load_video_codec
+from veo_core.models.codecs import codec_files, load_audio_codec, load_video_codec
 from veo_core.models.text import TextConfig, Vocabulary, split_words
 from veo_core.progress import track
 from veo_core.records.base import Record, canonical_json
@@ -80,6 +80,7 @@ def run(
         raise PartFinished(len(jobs), "shards")
     layouts = LatentLayouts(buckets={name: encoder.layout(spec) for name, spec in specs.items()})
     manifest = _manifest(encoded, layouts, config, context)
+    manifest.files.update(codec_files(video_vae.files, audio_vae.files))
     if text is None:
         return manifest
     features, mask = (tensor.cpu() for tensor in text([""]))
