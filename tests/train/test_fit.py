@@ -11,6 +11,7 @@ from veo_core.train.checkpoint import Checkpoints
 from veo_core.train.loop import FitConfig, learning_rate
 from veo_core.train.optimiser import build_optimisers
 from veo_core.train.runtime import Runtime, RuntimeConfig
+from veo_core.train.state import TrainingState
 
 
 @pytest.fixture
@@ -163,6 +164,17 @@ def test_muon_takes_the_matrices_inside_blocks_and_adamw_the_rest():
     assert decayed == {"enter.weight", "leave.weight"}
     assert taken | decayed | free == set(names.values())
     assert {group["weight_decay"] for group in adamw.param_groups} == {0.1, 0.0}
+
+
+def test_muon_follows_the_schedule_at_its_own_rate():
+    model = Residual()
+    optimisers = build_optimisers(
+        model, "muon", learning_rate=1e-3, weight_decay=0.0, muon_scale=3.0, runtime=Runtime(CONFIG.runtime)
+    )
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    TrainingState(model, optimisers).step(2e-3, 1.0)
+    assert [group["lr"] for o in optimisers for group in o.param_groups] == pytest.approx([6e-3, 2e-3, 2e-3])
 
 
 def test_muon_of_a_model_without_blocks_is_refused(store):

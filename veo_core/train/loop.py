@@ -44,6 +44,9 @@ class FitConfig(Record):
         default="adamw", description="adamw, or muon for matrices inside blocks and adamw for the rest"
     )
     learning_rate: float = Field(default=1e-3, gt=0, description="highest learning rate")
+    muon_scale: float = Field(
+        default=1.0, gt=0, description="learning rate of Muon's matrices, in multiples of `learning_rate`"
+    )
     warmup: int = Field(default=50, ge=0, description="steps of linear warm-up; then a cosine falls to zero")
     weight_decay: float = Field(default=0.01, ge=0, description="decay of matrices")
     clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
@@ -97,6 +100,7 @@ def fit(
         learning_rate=config.learning_rate,
         weight_decay=config.weight_decay,
         runtime=runtime,
+        muon_scale=config.muon_scale,
     )
     state = TrainingState(model, optimisers)
     checkpoints = Checkpoints(context, runtime)

@@ -14,15 +14,23 @@ OptimiserName = Literal["adamw", "muon"]
 
 
 def build_optimisers(
-    model: nn.Module, name: OptimiserName, *, learning_rate: float, weight_decay: float, runtime: Runtime
+    model: nn.Module,
+    name: OptimiserName,
+    *,
+    learning_rate: float,
+    weight_decay: float,
+    runtime: Runtime,
+    muon_scale: float = 1.0,
 ) -> list[Optimizer]:
     """The optimisers that together train all weights of `model`.
 
     AdamW (Loshchilov and Hutter, 1711.05101) decays matrices and convolutions, and neither gains nor biases.
     Under `muon`, the 2-D weights inside `model.blocks` go to Muon (Jordan, "Muon: an optimizer for hidden
-    layers", 2024): what enters and leaves the blocks, embeddings, and vectors stay with AdamW. Muon's updates
+    layers", 2024): what enters and leaves the blocks, embeddings, modulations (which read the noise level
+    alone: Muon costs a third more with them and gains nothing), and vectors stay with AdamW. Muon's updates
     are scaled to the root mean square of AdamW's (Liu et al., 2502.16982), so that one learning rate and one
-    weight decay serve both.
+    weight decay can serve both; its own is `muon_scale` times as high. Each group's `scale` says how many
+    times the scheduled rate it takes.
 
     Raises:
         UsageError: Muon is asked for and the model lists no blocks with matrices.
@@ -30,20 +38,23 @@ def build_optimisers(
     weights = [p for p in model.parameters() if p.requires_grad]
     optimisers: list[Optimizer] = []
     if name == "muon":
-        matrices = [p for block in blocks_of(model) for p in block.parameters() if p.dim() == 2]
-        matrices = [p for p in matrices if p.requires_grad]
+        named = [pair for block in blocks_of(model) for pair in block.named_parameters()]
+        matrices = [p for name, p in named if p.dim() == 2 and p.requires_grad and "modulate" not in name]
         if not matrices:
             raise UsageError(f"optimiser: {type(model).__name__} has no blocks with matrices; use adamw")
         optimisers.append(
             torch.optim.Muon(
-                matrices, lr=learning_rate, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+                [{"params": matrices, "scale": muon_scale}],
+                lr=muon_scale * learning_rate,
+                weight_decay=weight_decay,
+                adjust_lr_fn="match_rms_adamw",
             )
         )
         taken = {id(p) for p in matrices}
         weights = [p for p in weights if id(p) not in taken]
     groups = [
-        {"params": [p for p in weights if p.dim() > 1], "weight_decay": weight_decay},
-        {"params": [p for p in weights if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": [p for p in weights if p.dim() > 1], "weight_decay": weight_decay, "scale": 1.0},
+        {"params": [p for p in weights if p.dim() <= 1], "weight_decay": 0.0, "scale": 1.0},
     ]
     fused = runtime.accelerator in ("cpu", "cuda")
     optimisers.append(torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.99), fused=fused))

@@ -40,7 +40,7 @@ class TrainingState:
         norm = nn.utils.clip_grad_norm_(self.weights.values(), clip)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = learning_rate
+                group["lr"] = group["scale"] * learning_rate
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         return whole(norm.detach())
