@@ -1,6 +1,7 @@
 """What holds for all tests: how they are spread over processes, and which signals they heed."""
 
 import signal
+import sys
 from typing import Any
 
 import pytest
@@ -19,6 +20,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(TOGETHER))
+
+
+def pytest_runtest_teardown() -> None:
+    """A runtime on a CPU flushes denormal numbers in its whole process, where Hypothesis wants to draw them."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_flush_denormal(False)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

@@ -12,15 +12,14 @@ from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
-from torchvision.models import alexnet, vgg16  # type: ignore[import-untyped]
 
 from veo_core.errors import UsageError
 from veo_core.records.base import Record
 from veo_core.storage.access import access_to
 
 _NETS = {
-    "vgg": (vgg16, (0, 4, 9, 16, 23, 30), (64, 128, 256, 512, 512)),
-    "alex": (alexnet, (0, 2, 5, 8, 10, 12), (64, 192, 384, 256, 256)),
+    "vgg": ("vgg16", (0, 4, 9, 16, 23, 30), (64, 128, 256, 512, 512)),
+    "alex": ("alexnet", (0, 2, 5, 8, 10, 12), (64, 192, 384, 256, 256)),
 }
 """By name: the classifier, where its layers are cut, and the channels that leave each part."""
 
@@ -50,9 +49,11 @@ class PerceptualLoss(nn.Module):
 
     def __init__(self, config: PerceptualConfig) -> None:
         super().__init__()
-        make, cuts, channels = _NETS[config.net]
+        from torchvision import models  # takes a second to import, which few runs need
+
+        name, cuts, channels = _NETS[config.net]
         with torch.device("meta"):
-            layers = list(make(weights=None).features.named_children())
+            layers = list(getattr(models, name)(weights=None).features.named_children())
             self.parts = nn.ModuleList(_named(layers[start:stop]) for start, stop in pairwise(cuts))
             self.heads = nn.ModuleList(nn.Conv2d(count, 1, 1, bias=False) for count in channels)
         self.load_state_dict(_read(config, set(self.state_dict())), assign=True)
