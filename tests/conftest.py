@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_runtest_teardown() -> None:
-    """A runtime on a CPU flushes denormal numbers in its whole process, where Hypothesis wants to draw them."""
+    """A runtime on a CPU flushes denormal numbers in its whole process, where Hypothesis draws them."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_flush_denormal(False)
 

@@ -61,7 +61,7 @@ def test_command_prints_a_table_and_json(capsys):
 
 def test_command_describes_what_a_recipe_trains(tmp_path: Path, capsys):
     recipe = tmp_path / "my.yaml"
-    recipe.write_text("train_base: {width: 64, depth: 2}\n")
+    recipe.write_text("train_base: {width: 64, depth: 2, local_width: 32}\n")
     parameters = []
     for arguments in ([], ["--config", str(recipe)]):
         assert main(["model", "describe", "--json", *arguments]) == 0
