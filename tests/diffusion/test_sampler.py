@@ -277,3 +277,20 @@ def test_sample_when_arguments_do_not_fit_then_an_error_says_so(run, model, toke
             audio_noise=audio,
             objective=build_objective(ObjectiveConfig(prediction="v")),
         )
+
+
+def test_below_its_floor_guidance_takes_no_pass(run, model):
+    """Half of the steps of this schedule lie below the floor: they see the captions alone."""
+    sizes = []
+
+    def counting(video, audio, tokens):
+        sizes.append(len(tokens))
+        return model(video, audio, tokens)
+
+    levels = noise_schedule(6, 2.0)[:-1]
+    floor = 0.7
+    made = run(model=counting, steps=6, guidance_floor=floor)
+    assert sizes == [4 if level >= floor else 2 for level in levels]
+    assert {2, 4} == set(sizes)
+    assert not torch.equal(made[0], run(steps=6)[0])
+    assert torch.equal(run(steps=6, guidance_floor=1.0, **UNGUIDED)[0], run(steps=6, **UNGUIDED)[0])

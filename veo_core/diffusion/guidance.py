@@ -3,6 +3,7 @@
 Classifier-free guidance (Ho and Salimans, 2207.12598) for text and modality in the form of LTX-2's
 `MultiModalGuider`, `c + (g - 1)(c - u_text) + (m - 1)(c - u_modality)`, in the space of data, with the
 rescaling of Lin et al. (2305.08891). A modality is left out by showing noise of level 1 in its place.
+The sampler may end guidance below a noise level, as Kynkäänniemi et al. (2404.07724) do.
 """
 
 from collections.abc import Sequence

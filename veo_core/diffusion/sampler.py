@@ -33,6 +33,12 @@ class SamplerConfig(Record):
     audio_guidance: float = Field(default=4.0, description="guidance scale of the sound, 1 for none")
     video_modality: float = Field(default=1.0, description="guidance of the picture by the sound, 1 for none")
     audio_modality: float = Field(default=1.0, description="guidance of the sound by the picture, 1 for none")
+    guidance_floor: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="noise level below which there is no guidance, where it distorts more than it tells",
+    )
     rescale: float = Field(
         default=0.0, ge=0, le=1, description="how far guidance keeps the standard deviation of the data"
     )
@@ -96,22 +102,30 @@ def sample(
         for schedule, path in zip(schedules, paths, strict=True)
     ]
     tracks = [_track(video_noise, first_frame if video is None else video), _track(audio_noise, audio)]
-    picture = Scales(config.video_guidance, config.video_modality, config.rescale)
-    sound = Scales(config.audio_guidance, config.audio_modality, config.rescale)
-    denoise = GuidedDenoiser(
-        model,
-        objective,
-        tokens,
-        empty_tokens,
-        scales=(None if video is not None else picture, None if audio is not None else sound),
-        noise=(video_noise, audio_noise),
+
+    def denoiser(picture: Scales, sound: Scales) -> GuidedDenoiser:
+        return GuidedDenoiser(
+            model,
+            objective,
+            tokens,
+            empty_tokens,
+            scales=(None if video is not None else picture, None if audio is not None else sound),
+            noise=(video_noise, audio_noise),
+        )
+
+    guided = denoiser(
+        Scales(config.video_guidance, config.video_modality, config.rescale),
+        Scales(config.audio_guidance, config.audio_modality, config.rescale),
     )
+    unguided = denoiser(Scales(), Scales())
     states = [track.start for track in tracks]
     for index in range(config.steps):
         streams = [
             Stream(state, track.levels(schedule[index]), *path[index])
             for state, track, schedule, path in zip(states, tracks, schedules, paths, strict=True)
         ]
+        highest = max(schedule[index] for schedule in schedules)
+        denoise = guided if highest >= config.guidance_floor else unguided
         expected = denoise(streams[0], streams[1])
         if config.clip is not None:
             low, high = -config.clip, config.clip

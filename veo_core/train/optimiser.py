@@ -7,6 +7,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from veo_core.errors import UsageError
+from veo_core.train.muon import StackedMuon
 from veo_core.train.parallel import blocks_of
 from veo_core.train.runtime import Runtime
 
@@ -30,7 +31,7 @@ def build_optimisers(
     alone: Muon costs a third more with them and gains nothing), and vectors stay with AdamW. Muon's updates
     are scaled to the root mean square of AdamW's (Liu et al., 2502.16982), so that one learning rate and one
     weight decay can serve both; its own is `muon_scale` times as high. Each group's `scale` says how many
-    times the scheduled rate it takes.
+    times the scheduled rate it takes. Where weights are whole, matrices of a shape are updated together.
 
     Raises:
         UsageError: Muon is asked for and the model lists no blocks with matrices.
@@ -42,8 +43,9 @@ def build_optimisers(
         matrices = [p for name, p in named if p.dim() == 2 and p.requires_grad and "modulate" not in name]
         if not matrices:
             raise UsageError(f"optimiser: {type(model).__name__} has no blocks with matrices; use adamw")
+        muon = StackedMuon if runtime.world == 1 else torch.optim.Muon  # slices cannot be stacked
         optimisers.append(
-            torch.optim.Muon(
+            muon(
                 [{"params": matrices, "scale": muon_scale}],
                 lr=muon_scale * learning_rate,
                 weight_decay=weight_decay,
