@@ -105,7 +105,8 @@ def _prepared(film: Film, folder: Path) -> Sample:
     (footage / "film.mp4").hardlink_to(film.path)
     (footage / "film.json").write_text(json.dumps({"ml_training": "allowed", "evidence": "filmed here"}))
     spec = {"short_side": 256, "fps": 24.0, "frames": 121}
-    chosen: Configs = {"collect": {"folder": str(footage)}, "prepare": {"spec": spec}}
+    source = {"folder": str(footage), "max_bytes": film.path.stat().st_size}
+    chosen: Configs = {"collect": source, "prepare": {"spec": spec}}
     chain = Chain(folder / "prepared", chosen, "")
     chain.run(["collect", "prepare"])
     clips = chain.clips("prepare")
