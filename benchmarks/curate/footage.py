@@ -98,20 +98,33 @@ def uneven_times(seed: int) -> list[float]:
     return times
 
 
-def cut_without_decoding(source: Path, target: Path, start: float, seconds: float) -> Path:
+def cut_without_decoding(source: Path, target: Path, start: float, seconds: float) -> list[int]:
     """A stretch of a file, stream-copied: it begins at the key frame before `start`, and an edit list hides
     what comes before `start`, as `ffmpeg -ss START -t SECONDS -c copy` does.
+
+    It ends with the first picture in the order of decoding that is shown too late, so that none lacks the
+    one that it is predicted from.
+
+    Returns:
+        The numbers of the frames that it shows; frame n of the source is on show from n / FPS on.
     """
+    shown = []
     with av.open(str(source)) as reader, av.open(str(target), "w") as writer:
         streams = {stream.index: writer.add_stream_from_template(stream) for stream in reader.streams}
+        ended = set()
         reader.seek(int(start * av.time_base))
         for packet in reader.demux():
             if packet.dts is None or packet.pts is None or packet.time_base is None:
                 continue
+            index, sounds = packet.stream.index, packet.stream.type == "audio"
             offset, end = (round(time / packet.time_base) for time in (start, start + seconds))
-            if packet.pts >= end or (packet.stream.type == "audio" and packet.pts < offset):
+            if packet.pts >= end:
+                ended.add(index)
+            if index in ended or (sounds and packet.pts < offset):
                 continue
+            if not sounds and packet.pts >= offset:
+                shown.append(round(float(packet.pts * packet.time_base) * FPS))
             packet.pts, packet.dts = packet.pts - offset, packet.dts - offset
-            packet.stream = streams[packet.stream.index]
+            packet.stream = streams[index]
             writer.mux(packet)
-    return target
+    return sorted(shown)

@@ -124,9 +124,9 @@ def _wrong_frames(film: Film, seed: int, folder: Path) -> Iterator[Row]:
     uneven = write(folder / "uneven.mp4", width=960, height=540, seed=seed, gop=48, times=times)
     yield from _probed("variable frame rate", uneven, list(range(len(times))), times)
     start = 3.3
-    cut = cut_without_decoding(film.path, folder / "cut.mp4", start, _TRIM)
-    first, count = round(start * FPS), round(_TRIM * FPS)
-    yield from _probed("edit list", cut, list(range(first, first + count)), [n / FPS for n in range(count)])
+    cut = folder / "cut.mp4"
+    numbers = cut_without_decoding(film.path, cut, start, _TRIM)
+    yield from _probed("edit list", cut, numbers, [(number - numbers[0]) / FPS for number in numbers])
 
 
 def _probed(kind: str, path: Path, numbers: list[int], times: list[float]) -> Iterator[Row]:
