@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks.curate import tutorial
 from benchmarks.curate.chain import Chain, Configs
+from benchmarks.curate.dedup_scale import calls_rows
 from benchmarks.curate.footage import (
     FPS,
     cut_without_decoding,
@@ -51,6 +52,7 @@ def rows(seed: int, quick: bool, folder: Path) -> Iterator[Row]:
         yield from _compared(f"trim to 5 s by remux, {film.name}", _trim(film, folder), 20.0)
     yield from _compared(f"loading a training item, {films[-1].name}", _load(films[-1], folder), 100.0)
     yield from _wrong_frames(films[0], seed, folder)
+    yield from calls_rows(seed, quick)
 
 
 def _film(folder: Path, size: tuple[int, int], gop: int, seed: int) -> Film:
