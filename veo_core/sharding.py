@@ -25,6 +25,7 @@ ResultT = TypeVar("ResultT", bound=Record)
 ExecutorName = Literal["pool", "ray"]
 
 _SORTED_ROWS = 256
+_JOINED_TABLES = 16  # a table of one shard takes more memory for its schema and chunks than for its rows
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,14 @@ class ShardRows(Generic[ResultT]):
         """
         schema = arrow_schema(self._record)
         columns = [name for name in schema.names if name not in without]
-        tables = [
-            pq.read_table(pa.BufferReader(self._read(mark)), columns=columns, use_threads=False)
-            for mark in self._marks
-        ]
-        whole = pa.concat_tables(tables) if tables else schema.empty_table()
+        whole = schema.empty_table().select(columns)
+        for start in range(0, len(self._marks), _JOINED_TABLES):
+            tables = [
+                pq.ParquetFile(pa.BufferReader(self._read(mark))).read(columns=columns, use_threads=False)
+                for mark in self._marks[start : start + _JOINED_TABLES]
+            ]
+            whole = pa.concat_tables([whole, pa.concat_tables(tables).combine_chunks()])
         order = whole.column(field).to_numpy().argsort(kind="stable")
-        del tables
         for start in range(0, len(order), _SORTED_ROWS):
             yield from rows_of(whole.take(order[start : start + _SORTED_ROWS]), self._record)
 
