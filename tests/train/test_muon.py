@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch import nn
 
@@ -54,3 +55,10 @@ def test_orthogonalised_matrices_have_singular_values_near_one():
     values = torch.linalg.svdvals(made)
     assert values.min() > 0.6
     assert values.max() < 1.3
+
+
+def test_rates_scaled_otherwise_are_refused():
+    weights = matrices()
+    optimiser = StackedMuon(weights, **{**RATES, "adjust_lr_fn": "original"})
+    with pytest.raises(ValueError, match="match_rms_adamw"):
+        train(optimiser, weights, 1)

@@ -19,9 +19,16 @@ class StackedMuon(torch.optim.Muon):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        """Update all weights.
+
+        Raises:
+            ValueError: there is a closure, or rates that are scaled otherwise.
+        """
         if closure is not None:
             raise ValueError("StackedMuon takes no closure")
         for group in self.param_groups:
+            if group["adjust_lr_fn"] != "match_rms_adamw":
+                raise ValueError('StackedMuon knows adjust_lr_fn="match_rms_adamw" alone')
             weights = [p for p in group["params"] if p.grad is not None]
             if not weights:
                 continue

@@ -43,7 +43,8 @@ def build_optimisers(
         matrices = [p for name, p in named if p.dim() == 2 and p.requires_grad and "modulate" not in name]
         if not matrices:
             raise UsageError(f"optimiser: {type(model).__name__} has no blocks with matrices; use adamw")
-        muon = StackedMuon if runtime.world == 1 else torch.optim.Muon  # slices cannot be stacked
+        whole = runtime.world == 1 and runtime.accelerator != "xla"  # slices cannot be stacked
+        muon = StackedMuon if whole else torch.optim.Muon
         optimisers.append(
             muon(
                 [{"params": matrices, "scale": muon_scale}],
