@@ -1,9 +1,9 @@
-"""Bar 9, on an accelerator: `python -m benchmarks.gpu --sizes small large`; benchmarks/gpu.md says more."""
+"""What needs an accelerator: `python -m benchmarks.gpu --sizes small large`; benchmarks/gpu.md says more."""
 
 import argparse
 from collections.abc import Iterator
 
-from benchmarks.gpu import sampling, training
+from benchmarks.gpu import autoencoder, sampling, training
 from benchmarks.report import Row, publish, seed
 from veo_core.data.spec import ClipSpec
 from veo_core.models.audio_vae import AudioVAE
@@ -21,7 +21,8 @@ TINY = Size(
     upsampler_depth=1,
 )
 _SIZES: dict[str, Size] = {"tiny": TINY, **{str(name): size for name, size in SIZES.items()}}
-_BATCHES = {"tiny": 2, "world": 256, "small": 32, "large": 2}
+_BATCHES = {"tiny": 2, "world": 256, "small": 32, "large": 4}
+_SECTIONS = ("training", "sampling", "autoencoder")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,12 +33,15 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--batch", type=int, help="clips in a step; by size where not given")
     arguments.add_argument("--steps", type=int, default=20, help="training steps that are timed")
     arguments.add_argument("--no-compile", action="store_true", help="do not compile the blocks")
-    arguments.add_argument("--no-sampling", action="store_true", help="training only")
+    arguments.add_argument("--sections", nargs="+", choices=_SECTIONS, default=["training", "sampling"])
+    arguments.add_argument("--clips", type=int, default=512, help="clips that the autoencoder learns from")
+    arguments.add_argument("--autoencoder-steps", type=int, default=2000, help="steps of its training")
+    arguments.add_argument("--autoencoder-batch", type=int, default=16, help="clips in such a step")
     return arguments
 
 
 def rows(options: argparse.Namespace, used_seed: int) -> Iterator[Row]:
-    """Training, then sampling, of each size."""
+    """The sections of each size."""
     runtime = RuntimeConfig(
         accelerator=options.accelerator,
         bfloat16=True,
@@ -47,10 +51,21 @@ def rows(options: argparse.Namespace, used_seed: int) -> Iterator[Row]:
     for name in options.sizes:
         batch = options.batch or _BATCHES[name]
         size = _SIZES[name]
-        yield from training.rows(name, size, runtime, batch=batch, steps=options.steps, seed=used_seed)
-        if not options.no_sampling:
-            eager = runtime.model_copy(update={"compile": False})
+        eager = runtime.model_copy(update={"compile": False})
+        if "training" in options.sections:
+            yield from training.rows(name, size, runtime, batch=batch, steps=options.steps, seed=used_seed)
+        if "sampling" in options.sections:
             yield from sampling.rows(name, size, eager, batch=batch, seed=used_seed)
+        if "autoencoder" in options.sections:
+            yield from autoencoder.rows(
+                name,
+                size,
+                eager,
+                clips=options.clips,
+                steps=options.autoencoder_steps,
+                batch=options.autoencoder_batch,
+                seed=used_seed,
+            )
 
 
 def main() -> None:

@@ -20,16 +20,13 @@ from veo_core.train.runtime import Runtime, RuntimeConfig
 
 def rows(name: str, size: Size, runtime_config: RuntimeConfig, *, batch: int, seed: int) -> Iterator[Row]:
     """Untrained weights: how long it takes does not depend on them."""
+    runtime = Runtime(runtime_config)
     torch.manual_seed(seed)
-    base = random_base(size)
-    clip = base.config.clip
-    generator = Generator(
-        VideoVAE(size.video_vae),
-        AudioCodec(MelAutoencoder(AudioVAE(size.audio_vae), clip), clip),
-        base,
-        Upsampler(size.upsampler()),
-        Runtime(runtime_config),
-    )
+    with runtime.device:
+        base = random_base(size)
+        clip = base.config.clip
+        audio = AudioCodec(MelAutoencoder(AudioVAE(size.audio_vae), clip), clip)
+        generator = Generator(VideoVAE(size.video_vae), audio, base, Upsampler(size.upsampler()), runtime)
     sampler = SamplerConfig()
     prompts = ["word1 word2 word3"] * batch
     generator(prompts, seed=seed, sampler=sampler, batch=batch)

@@ -51,7 +51,8 @@ def measure(size: Size, runtime_config: RuntimeConfig, *, batch: int, steps: int
     if runtime.accelerator == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(runtime.device)
-    model = random_base(size).to(runtime.device)
+    with runtime.device:  # a CPU takes minutes to draw the weights of `large`
+        model = random_base(size)
     parallelize(model, runtime)
     optimisers = build_optimisers(model, "adamw", learning_rate=1e-4, weight_decay=0.01, runtime=runtime)
     state = TrainingState(model, optimisers)

@@ -1,6 +1,7 @@
 """Bar 5: what the autoencoders keep of clips that they were not trained on."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,13 @@ from benchmarks.model.scoring import Job, score_films, summary
 from benchmarks.model.trained import TrainedRun
 from benchmarks.report import Row
 from veo_core.data.clips import decode_samples, shrink
+from veo_core.data.spec import ClipSpec
 from veo_core.evaluate.following import CORE
 from veo_core.evaluate.intervals import bootstrap_mean
 from veo_core.generate.pipeline import Film, Generator
+from veo_core.models.codec import VideoCodec
+from veo_core.storage import Store
+from veo_core.train.runtime import Runtime
 
 _CLIPS = 256
 _BATCH = 16
@@ -31,21 +36,61 @@ def rows(run: TrainedRun, seed: int, quick: bool, folder: Path) -> Iterator[Row]
     heard, sound_latents = _through_audio(generator, sound)
     yield from _std_rows("sound", sound_latents)
     yield Row("sound: values to a latent value", sound[0].numel() / sound_latents[0].numel(), "times")
-    asked = [Job("seen", sample.caption) for sample in samples]
+    scoring = Scoring([Job("seen", sample.caption) for sample in samples], run.store, clip, seed)
     for name, video in (("base", shrink(arrays.video, clip.upscale)), ("full", arrays.video)):
-        rebuilt, latents = _through_video(generator, video)
-        psnr = bootstrap_mean(psnr_of(rebuilt, video), seed=seed)
-        assert psnr.value is not None
-        target = _LEAST_PSNR if name == "base" else None
-        yield Row(f"{name} size: PSNR of pictures", psnr.value, "dB", psnr.low, psnr.high, target)
-        ratio = video[0].size / latents[0].numel()
-        limit = _MOST_COMPRESSED if name == "base" else None
-        yield Row(f"{name} size: values to a latent value", ratio, "times", target=limit)
-        yield from _std_rows(f"{name} size", latents)
-        rate = clip.audio_rate
-        made = [Film(_frames(v), a, rate) for v, a in zip(rebuilt, heard, strict=True)]
-        true = [Film(_frames(v), a, rate) for v, a in zip(video, sound.numpy(), strict=True)]
-        yield from _detected(run, name, made, true, asked, clip.fps, seed)
+        least, most = (_LEAST_PSNR, _MOST_COMPRESSED) if name == "base" else (None, None)
+        yield from picture_rows(
+            f"{name} size",
+            generator.video_codec,
+            generator.runtime,
+            video,
+            (heard, sound.numpy()),
+            scoring,
+            least_psnr=least,
+            least_ratio=most,
+        )
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What the detectors need: prompts of the clips, a store to write them to, what a clip is."""
+
+    asked: Sequence[Job]
+    store: Store
+    clip: ClipSpec
+    seed: int
+
+
+def picture_rows(
+    name: str,
+    codec: VideoCodec,
+    runtime: Runtime,
+    video: npt.NDArray[np.uint8],
+    sound: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]],
+    scoring: Scoring,
+    *,
+    least_psnr: float | None = None,
+    least_ratio: float | None = None,
+) -> Iterator[Row]:
+    """What a codec keeps of clips uint8 [n, 3, t, h, w].
+
+    Args:
+        sound: of the rebuilt clips and of those as they were, [n, samples] in [-1, 1].
+        least_psnr, least_ratio: targets of the PSNR in dB, and of values to a latent value.
+    """
+    rebuilt, latents = _through_video(codec, runtime, video)
+    psnr = bootstrap_mean(psnr_of(rebuilt, video), seed=scoring.seed)
+    assert psnr.value is not None
+    yield Row(f"{name}: PSNR of pictures", psnr.value, "dB", psnr.low, psnr.high, least_psnr)
+    ratio = video[0].size / latents[0].numel()
+    yield Row(f"{name}: values to a latent value", ratio, "times", target=least_ratio)
+    yield from _std_rows(name, latents)
+    rate = scoring.clip.audio_rate
+    made, true = (
+        [Film(_frames(v), a, rate) for v, a in zip(pictures, sounds, strict=True)]
+        for pictures, sounds in zip((rebuilt, video), sound, strict=True)
+    )
+    yield from _detected(name, made, true, scoring)
 
 
 def psnr_of(pictures: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> list[float]:
@@ -56,23 +101,16 @@ def psnr_of(pictures: npt.NDArray[np.uint8], truth: npt.NDArray[np.uint8]) -> li
     return ratios
 
 
-def _detected(
-    run: TrainedRun,
-    name: str,
-    made: Sequence[Film],
-    true: Sequence[Film],
-    asked: Sequence[Job],
-    fps: float,
-    seed: int,
-) -> Iterator[Row]:
+def _detected(name: str, made: Sequence[Film], true: Sequence[Film], scoring: Scoring) -> Iterator[Row]:
     """What the detectors find in rebuilt clips of what they find in the clips themselves."""
-    figures, floor = (summary(score_films(s, asked, run.store, fps=fps), seed) for s in (made, true))
+    asked, store, fps = scoring.asked, scoring.store, scoring.clip.fps
+    figures, floor = (summary(score_films(s, asked, store, fps=fps), scoring.seed) for s in (made, true))
     for attribute in (*CORE, "all"):
         figure, before = (f.find(f"following_{attribute}", "seen") for f in (figures, floor))
         if figure is not None and figure.value is not None:
             what = "all together" if attribute == "all" else attribute
             yield Row(
-                f"{name} size: {what}, detected after the autoencoders",
+                f"{name}: {what}, detected after the autoencoders",
                 figure.value,
                 figure.unit,
                 figure.ci_low,
@@ -83,7 +121,7 @@ def _detected(
     for ms in (50, 100):
         figure, before = (f.find(f"sync_share_{ms}ms", "all") for f in (figures, floor))
         if figure is not None and figure.value is not None:
-            words = f"{name} size: contacts that sound within {ms} ms after the autoencoders"
+            words = f"{name}: contacts that sound within {ms} ms after the autoencoders"
             baseline = before.value if before else None
             yield Row(words, figure.value, figure.unit, figure.ci_low, figure.ci_high, baseline=baseline)
 
@@ -98,14 +136,14 @@ def _std_rows(name: str, latents: Tensor) -> Iterator[Row]:
 
 @torch.no_grad()
 def _through_video(
-    generator: Generator, video: npt.NDArray[np.uint8]
+    codec: VideoCodec, runtime: Runtime, video: npt.NDArray[np.uint8]
 ) -> tuple[npt.NDArray[np.uint8], Tensor]:
     """Pictures uint8 [n, 3, t, h, w] after the codec, and their latents."""
     rebuilt, latents = [], []
     for part in torch.split(torch.from_numpy(video), _BATCH):
-        with generator.runtime.autocast():
-            encoded = generator.video_codec.encode(generator.runtime.send(part).float() / 127.5 - 1.0)
-            decoded = generator.video_codec.decode(encoded).float().cpu()
+        with runtime.autocast():
+            encoded = codec.encode(runtime.send(part).float() / 127.5 - 1.0)
+            decoded = codec.decode(encoded).float().cpu()
         rebuilt.append(((decoded + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8))
         latents.append(encoded.float().cpu())
     return torch.cat(rebuilt).numpy(), torch.cat(latents)

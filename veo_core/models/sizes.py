@@ -69,7 +69,7 @@ SIZES: dict[SizeName, Size] = {
     "world": Size(),
     "small": Size(
         clip=ClipSpec(frames=33, fps=16.0, height=256, width=256),
-        video_vae=VideoVAE.Config(width=256, space_factor=8),
+        video_vae=VideoVAE.Config(width=256, latent_channels=12, space_factor=8),
         audio_vae=AudioVAE.Config(width=256, latent_channels=32),
         base=BaseSize(width=512, depth=12, heads=8, local_width=128, text_length=64, text_depth=2),
         upsampler_width=192,
