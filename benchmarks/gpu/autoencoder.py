@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 
-import torch
+import numpy as np
 
 from benchmarks.gpu.footage import packaged
 from benchmarks.model.autoencoder import Scoring, picture_rows
@@ -43,7 +43,7 @@ def rows(
         (shards,) = dataset_shards(dataset, store).values()
         held = [sample for shard in shards["validation"] for sample in read_shard(shard, store)]
         arrays = decode_samples(held, clip)
-        sound = arrays.audio.astype("float32") / 32767.0
+        sound = np.divide(arrays.audio, 32767.0, dtype=np.float32)
         scoring = Scoring([Job("seen", sample.caption) for sample in held], store, clip, seed)
         runtime = Runtime(runtime_config)
         codec = runtime.place(load_video_codec(trained.files, store, where="video VAE"))

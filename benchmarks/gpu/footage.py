@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from veo_core.curate.shards import TarShard
 from veo_core.data.spec import ClipSpec
 from veo_core.media.encode import encode

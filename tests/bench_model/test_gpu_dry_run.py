@@ -11,12 +11,14 @@ from veo_core.train.runtime import RuntimeConfig
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Row]:
-    command = "--sizes tiny --accelerator cpu --steps 2 --no-compile"
+    command = "--sizes tiny --accelerator cpu --steps 2 --no-compile --sections training sampling autoencoder"
+    command += " --clips 8 --autoencoder-steps 2 --autoencoder-batch 2"
     return {row.metric: row for row in rows(parser().parse_args(command.split()), 1)}
 
 
 def test_dry_run_gives_throughput_flops_memory_and_sampling_time(found):
-    assert [metric.removeprefix("tiny, batch 2") for metric in found] == [
+    timed = [metric for metric in found if "autoencoder" not in metric and "size" not in metric]
+    assert [metric.removeprefix("tiny, batch 2") for metric in timed] == [
         ", all activations kept: training",
         ", all activations kept: model FLOPs",
         ", all activations kept: peak memory",
@@ -25,7 +27,16 @@ def test_dry_run_gives_throughput_flops_memory_and_sampling_time(found):
         ", activation checkpointing: peak memory",
         ": a clip in 16 steps with guidance",
     ]
-    assert all(row.value > 0 for row in found.values())
+    assert all(found[metric].value > 0 for metric in timed)
+
+
+@pytest.mark.parametrize("size", ["base", "full"])
+def test_dry_run_measures_the_autoencoder_on_footage_of_its_size(found, size):
+    values = {metric: row.value for metric, row in found.items() if metric.startswith(f"tiny, {size} size")}
+    label = f"tiny, {size} size, after 2 steps of 2"
+    assert 0 < values[f"{label}: PSNR of pictures"] < 30  # after two steps
+    assert values[f"{label}: values to a latent value"] == TINY.clip.frames * 3 / (16 * 3) * 4**2
+    assert f"{label}: shape, detected after the autoencoders" in values
 
 
 def test_flops_a_second_are_those_of_the_clips_a_second():
