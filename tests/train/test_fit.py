@@ -168,7 +168,9 @@ def test_muon_takes_the_matrices_inside_blocks_and_adamw_the_rest():
 
 
 def test_muon_takes_the_convolutions_around_the_transformer_too():
-    model = JointTransformer(JointTransformer.Config(width=16, heads=2, depth=1, local_width=8, local_depth=1))
+    model = JointTransformer(
+        JointTransformer.Config(width=16, heads=2, depth=1, local_width=8, local_depth=1)
+    )
     muon, _ = build_optimisers(
         model, "muon", learning_rate=1e-3, weight_decay=0.1, runtime=Runtime(CONFIG.runtime)
     )
