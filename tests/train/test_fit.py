@@ -6,7 +6,6 @@ from small_run import CONFIG, Residual, SmallRun, context
 from torch import nn
 
 from veo_core.errors import UsageError
-from veo_core.models.transformer import JointTransformer
 from veo_core.storage import Store
 from veo_core.train.checkpoint import Checkpoints
 from veo_core.train.loop import FitConfig, learning_rate
@@ -165,20 +164,6 @@ def test_muon_takes_the_matrices_inside_blocks_and_adamw_the_rest():
     assert decayed == {"enter.weight", "leave.weight"}
     assert taken | decayed | free == set(names.values())
     assert {group["weight_decay"] for group in adamw.param_groups} == {0.1, 0.0}
-
-
-def test_muon_takes_the_convolutions_around_the_transformer_too():
-    model = JointTransformer(
-        JointTransformer.Config(width=16, heads=2, depth=1, local_width=8, local_depth=1)
-    )
-    muon, _ = build_optimisers(
-        model, "muon", learning_rate=1e-3, weight_decay=0.1, runtime=Runtime(CONFIG.runtime)
-    )
-    taken = {id(p) for group in muon.param_groups for p in group["params"]}
-    names = {name for name, p in model.named_parameters() if id(p) in taken}
-    local = {f"video.{side}.0.{layer}.weight" for side in ("before", "after") for layer in ("space", "time")}
-    assert local <= names
-    assert {name for name in names if not name.startswith("blocks.")} == local
 
 
 def test_muon_follows_the_schedule_at_its_own_rate():

@@ -37,11 +37,6 @@ class VideoProjector(nn.Module):
         self.tokens_in = nn.Linear(inner * patch**2, width)
         self.tokens_out = ModulatedLinear(width, inner * patch**2)
 
-    @property
-    def local_blocks(self) -> list[nn.Module]:
-        """The blocks of convolutions, from input to output."""
-        return [*self.before, *self.after] if self.convolves else []
-
     def read(self, latents: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens, and the local features [b, c', t, h, w] that `write` needs; level [b, t, width]."""
         local = latents

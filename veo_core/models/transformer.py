@@ -128,11 +128,6 @@ class JointTransformer(nn.Module):
         self.pool = PooledText(width) if config.pooled_text else None
         self.blocks = nn.ModuleList(JointBlock(config) for _ in range(config.depth))
 
-    @property
-    def hidden(self) -> list[nn.Module]:
-        """The layers between those that read the latents and those that write predictions."""
-        return [*self.video.local_blocks, *self.blocks]
-
     def forward(self, video: Modality, audio: Modality, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Predictions shaped as `video.latents` and `audio.latents`.
 

@@ -26,10 +26,9 @@ def build_optimisers(
     """The optimisers that together train all weights of `model`.
 
     AdamW (Loshchilov and Hutter, 1711.05101) decays matrices and convolutions, and neither gains nor biases.
-    Under `muon`, the 2-D weights inside `model.hidden`, or `model.blocks` where it lists no others, go to
-    Muon (Jordan, "Muon: an optimizer for hidden layers", 2024): what enters and leaves them, embeddings,
-    modulations (which read the noise level alone: Muon costs a third more with them and gains nothing), and
-    vectors stay with AdamW. Muon's updates
+    Under `muon`, the 2-D weights inside `model.blocks` go to Muon (Jordan, "Muon: an optimizer for hidden
+    layers", 2024): what enters and leaves the blocks, embeddings, modulations (which read the noise level
+    alone: Muon costs a third more with them and gains nothing), and vectors stay with AdamW. Muon's updates
     are scaled to the root mean square of AdamW's (Liu et al., 2502.16982), so that one learning rate and one
     weight decay can serve both; its own is `muon_scale` times as high. Each group's `scale` says how many
     times the scheduled rate it takes. Where weights are whole, matrices of a shape are updated together.
@@ -40,8 +39,7 @@ def build_optimisers(
     weights = [p for p in model.parameters() if p.requires_grad]
     optimisers: list[Optimizer] = []
     if name == "muon":
-        hidden = getattr(model, "hidden", None) or blocks_of(model)
-        named = [pair for block in hidden for pair in block.named_parameters()]
+        named = [pair for block in blocks_of(model) for pair in block.named_parameters()]
         matrices = [p for name, p in named if p.dim() == 2 and p.requires_grad and "modulate" not in name]
         if not matrices:
             raise UsageError(f"optimiser: {type(model).__name__} has no blocks with matrices; use adamw")
