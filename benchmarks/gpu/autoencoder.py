@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks.gpu.footage import packaged
+from benchmarks.footage import film_clips, packaged
 from benchmarks.model.autoencoder import Scoring, picture_rows
 from benchmarks.model.scoring import Job
 from benchmarks.report import Row
-from veo_core.data.clips import dataset_shards, decode_samples, read_shard, shrink
+from veo_core.data.clips import decode_samples, shrink
 from veo_core.models.codecs import load_video_codec
 from veo_core.models.sizes import Size
 from veo_core.stage import Context
@@ -31,17 +31,15 @@ def rows(
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         workers = os.cpu_count() or 1
-        validation = min(_VALIDATION, clips)
-        dataset = packaged(
-            clip, store, train=clips, validation=validation, seed=seed, two_objects=0.2, workers=workers
-        )
+        count = clips + min(_VALIDATION, clips)
+        filmed = film_clips(clip, count, seed=seed, two_objects=0.2, workers=workers)
+        held = filmed[clips:]
+        dataset = packaged({"train": filmed[:clips], "validation": held}, clip, store)
         config = VideoVAETraining(
             steps=steps, batch=batch, clip_spec=clip, model=size.video_vae, runtime=runtime_config
         )
         context = Context("train_video_vae", store, seed=seed, key=config.digest[:32], workers=workers)
         trained = stage.run(dataset=dataset, config=config, context=context)
-        (shards,) = dataset_shards(dataset, store).values()
-        held = [sample for shard in shards["validation"] for sample in read_shard(shard, store)]
         arrays = decode_samples(held, clip)
         sound = np.divide(arrays.audio, 32767.0, dtype=np.float32)
         scoring = Scoring([Job("seen", sample.caption) for sample in held], store, clip, seed)
