@@ -10,7 +10,7 @@ from torch._dynamo.testing import CompileCounter
 
 from veo_core.diffusion.build import build_objective
 from veo_core.diffusion.flow import FlowMatching, interpolate
-from veo_core.diffusion.objective import Batch, LossConfig, counted, denoising_losses
+from veo_core.diffusion.objective import Batch, LossConfig, counted, denoising_losses, motion_weights
 from veo_core.errors import UsageError
 from veo_core.models.objective import ObjectiveConfig
 from veo_core.models.transformer import Modality
@@ -176,9 +176,36 @@ def test_loss_sums_the_modalities_by_their_weights(model, batch):
     torch.testing.assert_close(weighted["loss"], 0.5 * plain["video"] + 3.0 * plain["audio"])
 
 
+def test_motion_weights_are_those_of_each_latent_by_hand():
+    video = torch.zeros(2, 2, 4, 1, 2)
+    video[1, :, 3, 0, 1] = 4.0  # 3 from the mean of its place, which is 1 from each other frame
+    expected = torch.tensor([1.0, 3.0, 1.0, 3.0, 1.0, 3.0, 1.0, 19.0]).view(4, 1, 2) / 4.0
+    weights = motion_weights(video, 2.0)
+    torch.testing.assert_close(weights[1], expected)
+    assert torch.equal(weights[0], torch.ones(4, 1, 2))
+
+
+def test_loss_with_motion_is_the_weighted_mean_of_the_picture_alone(model, batch):
+    batch = with_levels(batch, [[0.4] * 3] * 2, [[0.4], [0.2]])
+    level = batch.sigma_video[:, None, :, None, None]
+    video, _ = model(
+        Modality(interpolate(batch.video, batch.video_noise, level), batch.sigma_video),
+        Modality(interpolate(batch.audio, batch.audio_noise, batch.sigma_audio[:, None]), batch.sigma_audio),
+        batch.tokens,
+    )
+    errors = (video - (batch.video_noise - batch.video)).square()
+    expected = (errors * motion_weights(batch.video, 3.0)[:, None]).mean()
+    result = denoising_losses(FlowMatching(), model, batch, LossConfig(motion=3.0))
+    torch.testing.assert_close(result["video"], expected.detach())
+    plain = denoising_losses(FlowMatching(), model, batch)
+    assert torch.equal(result["audio"], plain["audio"])
+    assert not torch.isclose(result["video"], plain["video"])
+
+
 def test_loss_of_all_clips_is_the_mean_of_equal_shares_that_bring_their_weights(model, batch):
     batch = with_levels(batch, [[0.4] * 3, [0.0, 0.0, 0.9]], [[0.0], [0.2]])
-    whole = denoising_losses(FlowMatching(), model, batch)
+    config = LossConfig(motion=2.0)
+    whole = denoising_losses(FlowMatching(), model, batch, config)
     weighted = dataclasses.replace(
         batch, video_weight=counted(batch.sigma_video), audio_weight=counted(batch.sigma_audio)
     )
@@ -187,6 +214,7 @@ def test_loss_of_all_clips_is_the_mean_of_equal_shares_that_bring_their_weights(
             FlowMatching(),
             model,
             Batch(**{name: value[clip : clip + 1] for name, value in vars(weighted).items()}),
+            config,
         )
         for clip in range(2)
     ]

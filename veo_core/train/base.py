@@ -112,10 +112,7 @@ def run(*, latents: Manifest, config: BaseTraining, context: Context) -> Manifes
         torch.no_grad(),
         runtime.autocast(),
     ):
-        rows = [
-            runtime.fetch(denoising_losses(objective, model, held.draw(generator), config.loss))
-            for _ in range(8)
-        ]
+        rows = [runtime.fetch(denoising_losses(objective, model, held.draw(generator))) for _ in range(8)]
     metrics = {f"validation_{name}": sum(row[name] for row in rows) / len(rows) for name in rows[0]}
     metrics["parameters"] = float(parameter_count(model))
     return training_manifest(model, history, metrics, config, context)
