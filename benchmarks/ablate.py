@@ -66,6 +66,7 @@ CHOICES = (
     Choice("relative positions alone", model={"coordinates": False}),
     Choice("text by tokens alone, none in the modulation", model={"pooled_text": False}),
     Choice("one noise level for both", training={"noise": {"shared": 1.0}}),
+    Choice("a loss that counts alike what moves and what does not", training={"loss": {"motion": 0.0}}),
     Choice("no guidance", sampler={"video_guidance": 1.0, "audio_guidance": 1.0}),
     Choice(
         "upsampler on a clean condition",
@@ -140,7 +141,7 @@ class Ablation:
 
     def _base(self, choice: Choice) -> Manifest:
         """The base model of a choice; alternatives that do not change it share one."""
-        values = _merged(self.run.config("train_base"), {**choice.training, "steps": self.steps})
+        values = merged(self.run.config("train_base"), {**choice.training, "steps": self.steps})
         config = AblatedTraining.parse({**values, "model": choice.model}, where="train_base")
         if config.digest not in self.bases:
             self.bases[config.digest] = base_stage.run(
@@ -151,7 +152,7 @@ class Ablation:
         return self.bases[config.digest]
 
     def _upsampler(self, choice: Choice) -> Manifest:
-        values = _merged(self.run.config("train_upsampler"), choice.upsampler)
+        values = merged(self.run.config("train_upsampler"), choice.upsampler)
         return upsampler_stage.run(
             latents=self.run.manifest("encode-latents"),
             video_vae=self.run.manifest("train-video-vae"),
@@ -189,12 +190,13 @@ def prepare(run: TrainedRun, steps: int, used_seed: int, prompts: int) -> Ablati
     return Ablation(run, steps, used_seed, asked, captions, video)
 
 
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`below` with the values of `above`, sections such as `noise` key by key."""
+    values = dict(below)
     for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
+        old = values.get(key)
+        values[key] = {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+    return values
 
 
 def main() -> None:

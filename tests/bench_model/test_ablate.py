@@ -1,8 +1,11 @@
 """The alternatives of the ablations are configurations that the stages take."""
 
+from typing import Any
+
 import pytest
 
-from benchmarks.ablate import AS_IT_IS, CHOICES, AblatedTraining, Choice
+from benchmarks.ablate import AS_IT_IS, CHOICES, AblatedTraining, Choice, merged
+from veo_core.cli.recipe import load_recipe
 from veo_core.data.latents import LatentLayout
 from veo_core.data.spec import ClipSpec
 from veo_core.diffusion.cascade import CascadeSampler
@@ -13,19 +16,32 @@ from veo_core.train.upsampler import UpsamplerTraining
 LAYOUT = LatentLayout(clip=ClipSpec(), video_channels=16, audio_channels=16)
 
 
+@pytest.fixture(scope="module")
+def recipe() -> dict[str, Any]:
+    """The default preset, whose runs the alternatives are compared with."""
+    return load_recipe("world", None, ()).model_dump()
+
+
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice.name)
-def test_an_alternative_changes_one_configuration_and_fits_it(choice: Choice):
-    values = {**choice.training, "model": choice.model}
-    training = AblatedTraining.parse(values, where="train_base")
-    plain = AblatedTraining()
+def test_an_alternative_changes_one_configuration_and_fits_it(choice: Choice, recipe):
+    base, upsampler, drawing = recipe["train_base"], recipe["train_upsampler"], recipe["generate"]
+    values = {**merged(base, choice.training), "model": choice.model}
+    training, plain = AblatedTraining.parse(values, where="train_base"), AblatedTraining.model_validate(base)
     pairs = [
         (
             training.model_config_for(LAYOUT, Vocabulary(words=())),
             plain.model_config_for(LAYOUT, Vocabulary(words=())),
         ),
         (training.noise, plain.noise),
-        (UpsamplerTraining.parse(choice.upsampler, where="train_upsampler"), UpsamplerTraining()),
-        (SamplerConfig.parse(choice.sampler, where="sampler"), SamplerConfig()),
+        (training.loss, plain.loss),
+        (
+            UpsamplerTraining.parse(merged(upsampler, choice.upsampler), where="train_upsampler"),
+            UpsamplerTraining.model_validate(upsampler),
+        ),
+        (
+            SamplerConfig.parse(merged(drawing["sampler"], choice.sampler), where="sampler"),
+            SamplerConfig.model_validate(drawing["sampler"]),
+        ),
     ]
     assert sum(changed != default for changed, default in pairs) == 1
     assert CascadeSampler.parse(choice.cascade, where="cascade") == CascadeSampler(**choice.cascade)
@@ -35,3 +51,10 @@ def test_the_model_as_it_is_changes_nothing():
     assert Choice(AS_IT_IS.name) == AS_IT_IS
     config = AblatedTraining.parse({"model": AS_IT_IS.model}, where="train_base")
     assert config == AblatedTraining()
+
+
+def test_settings_of_a_section_merge_key_by_key():
+    below = {"steps": 5, "noise": {"shared": 0.5, "spread": 1.0}}
+    found = merged(below, {"noise": {"shared": 1.0}})
+    assert found == {"steps": 5, "noise": {"shared": 1.0, "spread": 1.0}}
+    assert below["noise"]["shared"] == 0.5

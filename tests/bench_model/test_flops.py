@@ -26,6 +26,7 @@ CONFIGS = [
         heads=3,
         expand=2,
         pooled_text=False,
+        audio_patch=5,
     ),
 ]
 

@@ -4,6 +4,7 @@ import torch
 from veo_core.data.spec import ClipSpec
 from veo_core.models.layers import attention
 from veo_core.models.positions import audio_positions, rotate, rotation, video_positions
+from veo_core.models.projectors import AudioProjector
 from veo_core.models.text import TextEncoder, Vocabulary
 from veo_core.models.transformer import JointTransformer, Modality
 
@@ -84,6 +85,30 @@ def test_level_of_each_latent_frame_is_told_apart():
     assert (
         model(Modality(video.latents, levels), audio, tokens)[0] - model(video, audio, tokens)[0]
     ).abs().max() > 1e-4
+
+
+def test_sound_tokens_of_several_latents_keep_their_order_and_lie_at_their_middle():
+    projector = AudioProjector(channels=4, patch=3, width=12)
+    for linear in (projector.tokens_in, projector.tokens_out.project):
+        torch.nn.init.eye_(linear.weight)
+        torch.nn.init.zeros_(linear.bias)
+    torch.manual_seed(0)
+    latents = torch.randn(2, 4, 9)
+    found = projector.write(projector.read(latents), torch.zeros(2, 1, 12))
+    for at in range(0, 9, 3):  # the tokens are normalised on their way out
+        piece = latents[:, :, at : at + 3]
+        expected = torch.nn.functional.layer_norm(piece, piece.shape[1:])
+        torch.testing.assert_close(found[:, :, at : at + 3], expected)
+
+    config = JointTransformer.Config.model_validate({**CONFIG.model_dump(), "audio_patch": 5})
+    assert config.token_counts == (12, 5)
+    times = JointTransformer(config).grids[0].places[12:, 0]
+    torch.testing.assert_close(times, torch.tensor([0.1, 0.3, 0.5, 0.7, 0.9]))
+
+
+def test_config_when_sound_is_no_multiple_of_its_patch_then_it_is_refused():
+    with pytest.raises(ValueError, match="25 sound latents are no multiple of audio_patch 2"):
+        JointTransformer.Config.model_validate({**CONFIG.model_dump(), "audio_patch": 2})
 
 
 def test_equal_times_have_equal_phases_in_picture_and_sound():

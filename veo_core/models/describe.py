@@ -71,7 +71,7 @@ class Cascade:
 def describe(cascade: Cascade) -> Description:
     """Describe a cascade for one clip."""
     clip = cascade.base.clip
-    rows, columns = cascade.base.grid
+    video_tokens, audio_tokens = cascade.base.token_counts
     full = cascade.video_vae.latent_shape(clip.frames, clip.height, clip.width)
     base_values = 3 * clip.frames * clip.base_height * clip.base_width
     latents = [
@@ -92,8 +92,8 @@ def describe(cascade: Cascade) -> Description:
         base_size=(clip.base_height, clip.base_width),
         full_size=(clip.height, clip.width),
         seconds=clip.seconds,
-        video_tokens=clip.latent_frames * rows * columns,
-        audio_tokens=clip.audio_latents,
+        video_tokens=video_tokens,
+        audio_tokens=audio_tokens,
         text_tokens=cascade.base.text.length,
         latents=latents,
         parts=parts,
@@ -126,7 +126,7 @@ def _base(config: JointTransformer.Config) -> PartDescription:
     flops = transformer_flops(config)
     part = _part("base transformer", model, lambda: model(video, audio, tokens), flops)
     # Nothing is fused on the meta device: it keeps the scores of each block.
-    queries = config.clip.latent_frames * math.prod(config.grid) + config.clip.audio_latents
+    queries = sum(config.token_counts)
     scores = 4 * config.depth * config.heads * queries * (queries + config.text.length)
     return part.model_copy(update={"activation_bytes": part.activation_bytes - scores})
 

@@ -29,13 +29,15 @@ def training_flops(forward: int) -> int:
 def transformer_flops(config: JointTransformer.Config) -> int:
     """Operations of the joint transformer's forward pass for one clip, its text encoder included."""
     width, clip = config.width, config.clip
-    rows, columns = config.grid
-    video, audio, text = clip.latent_frames * rows * columns, clip.audio_latents, config.text.length
+    (video, audio), text = config.token_counts, config.text.length
     tokens = video + audio
     levels = clip.latent_frames + 1  # each latent frame has a noise level of its own, the sound has one
 
     inner = config.local_width if config.local_depth else config.video_channels
-    ends = 2 * (_linear(video, inner * config.patch**2, width) + _linear(audio, config.audio_channels, width))
+    ends = 2 * (
+        _linear(video, inner * config.patch**2, width)
+        + _linear(audio, config.audio_channels * config.audio_patch, width)
+    )
     if config.local_depth:
         latents = video * config.patch**2
         kernels = 3 * 3 + 3  # over space, then over time

@@ -60,21 +60,30 @@ class VideoProjector(nn.Module):
 
 
 class AudioProjector(nn.Module):
-    """Sound latents [b, c, l] to tokens [b, l, width], and back."""
+    """Sound latents [b, c, l] to tokens [b, l / patch, width], and back.
 
-    def __init__(self, channels: int, width: int) -> None:
+    Args:
+        channels: of a latent.
+        patch: latents in a row to a token.
+        width: of tokens and noise levels.
+    """
+
+    def __init__(self, channels: int, patch: int, width: int) -> None:
         super().__init__()
-        self.tokens_in = nn.Linear(channels, width)
-        self.tokens_out = ModulatedLinear(width, channels)
+        self.patch = patch
+        self.tokens_in = nn.Linear(channels * patch, width)
+        self.tokens_out = ModulatedLinear(width, channels * patch)
 
     def read(self, latents: Tensor) -> Tensor:
-        tokens: Tensor = self.tokens_in(latents.transpose(1, 2))
+        b, c, length = latents.shape
+        patches = latents.transpose(1, 2).reshape(b, length // self.patch, self.patch * c)
+        tokens: Tensor = self.tokens_in(patches)
         return tokens
 
     def write(self, tokens: Tensor, level: Tensor) -> Tensor:
         """A prediction [b, c, l]; zero before training."""
-        predicted: Tensor = self.tokens_out(tokens, level).float().transpose(1, 2)
-        return predicted
+        patches: Tensor = self.tokens_out(tokens, level).float()
+        return patches.reshape(len(tokens), tokens.shape[1] * self.patch, -1).transpose(1, 2)
 
 
 class ModulatedLinear(nn.Module):

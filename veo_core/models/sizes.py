@@ -26,6 +26,7 @@ class BaseSize(Record):
     depth: int = 6
     heads: int = 4
     expand: int = 4
+    audio_patch: int = 1
     local_width: int = 64
     local_depth: int = 2
     text_length: int = 32
@@ -51,6 +52,7 @@ class Size(Record):
             text=encoder,
             video_channels=self.video_vae.latent_channels,
             audio_channels=self.audio_vae.latent_channels,
+            audio_patch=base.audio_patch,
             width=base.width,
             depth=base.depth,
             heads=base.heads,

@@ -35,7 +35,7 @@ class Modality:
     """One modality of a batch on its way through the noise.
 
     latents: picture [b, c, t, h, w] or sound [b, c, l].
-    sigma: noise level in [0, 1] of each latent frame [b, t], or of the sound [b, 1] or [b, l].
+    sigma: noise level in [0, 1] of each latent frame [b, t], or of the sound [b, 1] or of each of its tokens.
         Zero marks what is given: it conditions the rest.
     """
 
@@ -57,6 +57,7 @@ class JointTransformer(nn.Module):
         video_channels: int = Field(default=16, description="channels of a picture latent")
         audio_channels: int = Field(default=16, description="channels of a sound latent")
         patch: int = Field(default=2, description="latents to a token along each side")
+        audio_patch: int = Field(default=1, description="sound latents in a row to a token")
         width: int = Field(default=128, description="channels of a token")
         depth: int = Field(default=6, description="transformer blocks")
         heads: int = Field(default=4, description="attention heads")
@@ -78,6 +79,7 @@ class JointTransformer(nn.Module):
                 raise ValueError(f"width {self.width} must be a multiple of 8 x heads ({self.heads})")
             for clip in (self.clip, *self.other_clips):
                 self.grid_of(clip)
+                self.audio_tokens_of(clip)
             return self
 
         def grid_of(self, clip: ClipSpec) -> tuple[int, int]:
@@ -89,6 +91,14 @@ class JointTransformer(nn.Module):
                 )
             return clip.base_height // cell, clip.base_width // cell
 
+        def audio_tokens_of(self, clip: ClipSpec) -> int:
+            """Tokens of a clip's sound."""
+            if clip.audio_latents % self.audio_patch:
+                raise ValueError(
+                    f"{clip.audio_latents} sound latents are no multiple of audio_patch {self.audio_patch}"
+                )
+            return clip.audio_latents // self.audio_patch
+
         @property
         def grid(self) -> tuple[int, int]:
             """Rows and columns of picture tokens."""
@@ -98,7 +108,7 @@ class JointTransformer(nn.Module):
         def token_counts(self) -> tuple[int, int]:
             """Tokens of a clip's picture and of its sound."""
             rows, columns = self.grid
-            return self.clip.latent_frames * rows * columns, self.clip.audio_latents
+            return self.clip.latent_frames * rows * columns, self.audio_tokens_of(self.clip)
 
         @property
         def video_shape(self) -> tuple[int, int, int, int]:
@@ -120,7 +130,7 @@ class JointTransformer(nn.Module):
         self.video = VideoProjector(
             config.video_channels, config.patch, width, config.local_width, config.local_depth
         )
-        self.audio = AudioProjector(config.audio_channels, width)
+        self.audio = AudioProjector(config.audio_channels, config.audio_patch, width)
         if config.coordinates:
             self.coordinates = nn.ModuleList(CoordinateEmbedding(width) for _ in range(2))
         self.levels = nn.ModuleList(LevelEmbedding(width) for _ in range(2))
@@ -133,7 +143,7 @@ class JointTransformer(nn.Module):
 
         Args:
             video: latents [b, c, t, h, w], sigma [b, t].
-            audio: latents [b, c, l], sigma [b, 1] or [b, l].
+            audio: latents [b, c, l], sigma [b, 1] or [b, l / audio_patch].
             tokens: caption ids [b, m].
 
         Raises:
@@ -184,7 +194,8 @@ class Grid(nn.Module):
         if config.clock == "none":
             seconds = [[float(index) for index in range(len(times))] for times in seconds]
         rows, columns = config.grid_of(clip)
-        positions = [video_positions(seconds[0], rows, columns), audio_positions(seconds[1])]
+        sound = torch.tensor(seconds[1]).view(-1, config.audio_patch).mean(1).tolist()
+        positions = [video_positions(seconds[0], rows, columns), audio_positions(sound)]
         self.shape = (len(seconds[0]), rows * config.patch, columns * config.patch, len(seconds[1]))
         self.lengths = [len(part) for part in positions]
         places = torch.cat(positions)
