@@ -109,6 +109,8 @@ def test_sound_tokens_of_several_latents_keep_their_order_and_lie_at_their_middl
 def test_config_when_sound_is_no_multiple_of_its_patch_then_it_is_refused():
     with pytest.raises(ValueError, match="25 sound latents are no multiple of audio_patch 2"):
         JointTransformer.Config.model_validate({**CONFIG.model_dump(), "audio_patch": 2})
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        JointTransformer.Config.model_validate({**CONFIG.model_dump(), "audio_patch": 0})
 
 
 def test_equal_times_have_equal_phases_in_picture_and_sound():

@@ -57,7 +57,7 @@ class JointTransformer(nn.Module):
         video_channels: int = Field(default=16, description="channels of a picture latent")
         audio_channels: int = Field(default=16, description="channels of a sound latent")
         patch: int = Field(default=2, description="latents to a token along each side")
-        audio_patch: int = Field(default=1, description="sound latents in a row to a token")
+        audio_patch: int = Field(default=1, ge=1, description="sound latents in a row to a token")
         width: int = Field(default=128, description="channels of a token")
         depth: int = Field(default=6, description="transformer blocks")
         heads: int = Field(default=4, description="attention heads")

@@ -38,7 +38,7 @@ class BaseTraining(FitConfig):
     depth: int = Field(default=6, description="transformer blocks")
     heads: int = Field(default=4, description="attention heads")
     expand: int = Field(default=4, description="width of the feed-forward in token widths")
-    audio_patch: int = Field(default=1, description="sound latents in a row to a token")
+    audio_patch: int = Field(default=1, ge=1, description="sound latents in a row to a token")
     local_width: int = Field(default=64, description="channels of the convolutions around the transformer")
     local_depth: int = Field(default=2, description="blocks of convolutions on either side, 0 for none")
     text_length: int = Field(default=32, description="tokens that every caption is padded to")
