@@ -8,6 +8,7 @@ and Xie, 2212.09748): every branch and the output start at zero.
 
 import math
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal, Self
 
 import torch
@@ -194,7 +195,7 @@ class Grid(nn.Module):
         if config.clock == "none":
             seconds = [[float(index) for index in range(len(times))] for times in seconds]
         rows, columns = config.grid_of(clip)
-        sound = torch.tensor(seconds[1]).view(-1, config.audio_patch).mean(1).tolist()
+        sound = [fmean(part) for part in zip(*[iter(seconds[1])] * config.audio_patch, strict=True)]
         positions = [video_positions(seconds[0], rows, columns), audio_positions(sound)]
         self.shape = (len(seconds[0]), rows * config.patch, columns * config.patch, len(seconds[1]))
         self.lengths = [len(part) for part in positions]
