@@ -83,6 +83,7 @@ def test_blocks_compile_once_for_each_shape_and_share_what_is_compiled(batches, 
     counter = CompileCounter()
     compile_with = torch.compile
     monkeypatch.setattr(torch, "compile", lambda f, **o: compile_with(f, backend=counter, **o))
+    monkeypatch.setattr(Runtime, "compiles", True)  # these back ends need no C++ compiler
     names = list(model.state_dict())
     parallelize(model, Runtime(config.runtime))
     for batch in [*batches, half(batches[0]), half(batches[1]), batches[2]]:
@@ -97,6 +98,7 @@ def test_blocks_compile_once_for_each_shape_and_share_what_is_compiled(batches, 
 def test_compiled_run_has_the_losses_of_an_eager_one(tmp_path, monkeypatch, region, recompute):
     compile_with = torch.compile
     monkeypatch.setattr(torch, "compile", lambda f, **o: compile_with(f, backend="aot_eager", **o))
+    monkeypatch.setattr(Runtime, "compiles", True)
     runtime = CONFIG.runtime.model_dump() | {
         "compile": True,
         "compile_region": region,
@@ -106,3 +108,11 @@ def test_compiled_run_has_the_losses_of_an_eager_one(tmp_path, monkeypatch, regi
     history = compiled.fit(Store(str(tmp_path / "compiled")))
     for row, other in zip(SmallRun().fit(Store(str(tmp_path / "eager"))), history, strict=True):
         assert other == pytest.approx(row, rel=1e-4)
+
+
+def test_a_machine_without_a_compiler_trains_without_compiling_and_says_so(batches, monkeypatch, capsys):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    model, step, config = model_and_step(compile=True)
+    parallelize(model, Runtime(config.runtime))
+    step(batches[0]).backward()
+    assert "no C++ compiler" in capsys.readouterr().out

@@ -35,7 +35,7 @@ def parallelize(model: nn.Module, runtime: Runtime) -> None:
             raise UsageError(f"runtime.recompute: {type(model).__name__} has no blocks; set it to 0")
         for block in blocks[:: config.recompute]:
             _replace_forward(block, functools.partial(checkpoint, block.forward, use_reentrant=False))
-    if config.compile and runtime.accelerator != "xla":  # XLA always traces
+    if runtime.compiles:
         whole = config.compile_region == "model" or not blocks
         if whole and runtime.world > 1:
             raise UsageError("runtime.compile_region: several processes compile by blocks only")

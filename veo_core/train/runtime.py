@@ -11,7 +11,11 @@ import functools
 import importlib.util
 import os
 import resource
+import shutil
+import sys
+import sysconfig
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -46,7 +50,9 @@ class RuntimeConfig(Record):
 
     accelerator: Accelerator = Field(default="auto", description="auto picks cuda, then tpu, xla, cpu")
     bfloat16: bool = Field(default=True, description="products in bfloat16; weights stay in float32")
-    compile: bool = Field(default=False, description="torch.compile; pays off in long runs on accelerators")
+    compile: bool = Field(
+        default=False, description="torch.compile, where the machine can: on a CPU with a C++ compiler"
+    )
     compile_region: Literal["blocks", "model"] = Field(
         default="blocks", description="compile each block, which all share one graph, or the model as a whole"
     )
@@ -108,6 +114,17 @@ class Runtime:
         if not self.config.bfloat16:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    @property
+    def compiles(self) -> bool:
+        """Whether models are compiled: asked for and possible here; XLA traces without being asked."""
+        if not self.config.compile or self.accelerator == "xla":
+            return False
+        if self.accelerator == "cpu" and not _builds_extensions():
+            if self.first:
+                print("runtime.compile: there is no C++ compiler with Python's headers; runs without compiling")
+            return False
+        return True
 
     def place(self, model: ModuleT) -> ModuleT:
         """Move a model to the device; convolutions keep channels last where that is faster."""
@@ -192,6 +209,12 @@ def wait_for_all() -> None:
     """Return once all processes are here."""
     if dist.is_initialized():
         dist.barrier()
+
+
+def _builds_extensions() -> bool:
+    """Whether TorchInductor finds what it builds its CPU kernels with."""
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    return shutil.which(compiler) is not None and Path(sysconfig.get_path("include"), "Python.h").exists()
 
 
 def _leave() -> None:
