@@ -122,7 +122,9 @@ class Runtime:
             return False
         if self.accelerator == "cpu" and not _builds_extensions():
             if self.first:
-                print("runtime.compile: there is no C++ compiler with Python's headers; runs without compiling")
+                print(
+                    "runtime.compile: there is no C++ compiler with Python's headers; runs without compiling"
+                )
             return False
         return True
 
