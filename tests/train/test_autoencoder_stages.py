@@ -1,14 +1,16 @@
 import json
 
 import lpips
+import pytest
 import torch
 from conftest import FIT, SPEC, context
 from safetensors.torch import save_file
+from torch.nn import functional as F
 
 from veo_core.models.files import load_stored
 from veo_core.models.video_vae import VideoVAE
 from veo_core.train import video_vae
-from veo_core.train.video_vae import VideoVAELearner, VideoVAETraining
+from veo_core.train.video_vae import VideoVAELearner, VideoVAETraining, halved
 
 
 def test_stage_with_a_discriminator_publishes_the_autoencoder_alone(store, dataset):
@@ -51,3 +53,26 @@ def test_perceptual_loss_adds_its_weighted_distance_and_learns_nothing_itself(tm
     with_it["loss"].backward()
     learnt = {name for name, p in looking.named_parameters() if p.grad is not None}
     assert learnt == {f"autoencoder.{name}" for name, _ in looking.autoencoder.named_parameters()}
+
+
+@pytest.mark.parametrize("size", [32, 20])  # of 8 and of 5 latents
+def test_halved_latents_decode_to_the_halved_picture_where_that_is_trained(size):
+    torch.manual_seed(0)
+    video = F.interpolate(torch.randn(2, 3, 5, 6, 6), size=(5, size, size), mode="trilinear").tanh()
+    small = halved(video)[..., : size // 8 * 4, : size // 8 * 4]
+
+    def error(weight: float) -> float:
+        torch.manual_seed(1)
+        config = {"model": {"width": 16, "depth": 1}, "halving": weight}
+        learner = VideoVAELearner(VideoVAETraining.model_validate(config))
+        optimiser = torch.optim.AdamW(learner.parameters(), lr=3e-3)
+        for _ in range(60):
+            optimiser.zero_grad()
+            learner(video, torch.randn(2, 16, 2, size // 4, size // 4))["loss"].backward()
+            optimiser.step()
+        autoencoder = learner.autoencoder
+        with torch.no_grad():
+            rebuilt = autoencoder.reconstruct(halved(autoencoder.posterior(video).mean))
+        return float((rebuilt - small).square().mean())
+
+    assert error(1.0) < 0.5 * error(0.0)

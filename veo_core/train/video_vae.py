@@ -3,6 +3,7 @@
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from veo_core.data.decoded import decoded_clips
 from veo_core.data.mapped import Rows
@@ -60,6 +61,11 @@ class VideoVAETraining(FitConfig):
     motion: float = Field(
         default=8.0, description="extra weight of pixels that differ from their mean in time"
     )
+    halving: float = Field(
+        default=0.25,
+        ge=0,
+        description="weight of rebuilding the picture at half its size from latents at half theirs",
+    )
     perceptual: WeightedPerceptual | None = None
     adversarial: AdversarialConfig = AdversarialConfig()
     full_size: float = Field(default=0.25, description="share of a batch cut from full-size pictures")
@@ -100,6 +106,10 @@ def run(*, dataset: Manifest, config: VideoVAETraining, context: Context) -> Man
 class VideoVAELearner(nn.Module):
     """The autoencoder with its objective, and with the networks that judge it where there are any.
 
+    Latents at half their size must decode to the picture at half its size: without that, their high
+    frequencies hold what a denoiser, which learns low frequencies first, cannot model (Skorokhodov et al.,
+    "Improving the Diffusability of Autoencoders", 2502.14831).
+
     All that learns is in one module, so that it is optimised, saved and resumed as one.
     """
 
@@ -117,12 +127,18 @@ class VideoVAELearner(nn.Module):
 
     def forward(self, video: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """Scalars of pictures [b, 3, t, h, w] with the noise of their latents; `loss` has the gradients."""
-        config = self.config
-        rebuilt, kl = self.autoencoder(video, noise)
-        windows = [(1, scale, scale) for scale in config.scales]
-        picture = multiscale_loss(rebuilt - video, windows, motion_weight(video, config.motion))
+        config, autoencoder = self.config, self.autoencoder
+        posterior = autoencoder.posterior(video)
+        latents, kl = posterior.sample(noise), posterior.kl()
+        rebuilt = autoencoder.reconstruct(latents)
+        picture = self._difference(rebuilt, video)
         loss = picture + config.kl * kl
         scalars = {"picture": picture.detach(), "kl": kl.detach()}
+        if config.halving:
+            small = autoencoder.reconstruct(halved(latents))
+            half = self._difference(small, halved(video)[..., : small.shape[-2], : small.shape[-1]])
+            loss = loss + config.halving * half
+            scalars |= {"half": half.detach()}
         if self.perceptual is not None and config.perceptual is not None:
             look = self.perceptual(rebuilt, video)
             loss = loss + config.perceptual.weight * look
@@ -132,6 +148,15 @@ class VideoVAELearner(nn.Module):
             loss = loss + config.adversarial.weight * fooling + telling
             scalars |= {"fooling": fooling.detach(), "telling": telling.detach()}
         return {"loss": loss, **scalars}
+
+    def _difference(self, rebuilt: Tensor, video: Tensor) -> Tensor:
+        windows = [(1, scale, scale) for scale in self.config.scales]
+        return multiscale_loss(rebuilt - video, windows, motion_weight(video, self.config.motion))
+
+
+def halved(video: Tensor) -> Tensor:
+    """Pictures or latents [b, c, t, h, w] at half their height and width, by means; an odd edge is left out."""
+    return F.avg_pool3d(video, (1, 2, 2))
 
 
 def _draw(base: Rows, full: Rows, config: VideoVAETraining, generator: torch.Generator) -> Tensor:
