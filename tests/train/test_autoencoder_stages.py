@@ -58,14 +58,14 @@ def test_perceptual_loss_adds_its_weighted_distance_and_learns_nothing_itself(tm
 @pytest.mark.parametrize("size", [32, 20])  # of 8 and of 5 latents
 def test_halved_latents_decode_to_the_halved_picture_where_that_is_trained(size):
     torch.manual_seed(0)
-    video = F.interpolate(torch.randn(2, 3, 5, 6, 6), size=(5, size, size), mode="trilinear").tanh()
+    video = F.interpolate(torch.randn(2, 3, 1, 3, 3), size=(5, size, size), mode="trilinear").tanh()
     small = halved(video)[..., : size // 8 * 4, : size // 8 * 4]
 
     def error(weight: float) -> float:
         torch.manual_seed(1)
-        config = {"model": {"width": 16, "depth": 1}, "halving": weight}
+        config = {"model": {"width": 16, "depth": 1}, "halving": weight, "motion": 0.0}
         learner = VideoVAELearner(VideoVAETraining.model_validate(config))
-        optimiser = torch.optim.AdamW(learner.parameters(), lr=3e-3)
+        optimiser = torch.optim.AdamW(learner.parameters(), lr=1e-2)
         for _ in range(60):
             optimiser.zero_grad()
             learner(video, torch.randn(2, 16, 2, size // 4, size // 4))["loss"].backward()

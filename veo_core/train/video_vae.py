@@ -155,7 +155,7 @@ class VideoVAELearner(nn.Module):
 
 
 def halved(video: Tensor) -> Tensor:
-    """Pictures or latents [b, c, t, h, w] at half their height and width, by means; an odd edge is left out."""
+    """Pictures or latents [b, c, t, h, w] at half their height and width; an odd edge is left out."""
     return F.avg_pool3d(video, (1, 2, 2))
 
 
