@@ -41,6 +41,8 @@ def parallelize(model: nn.Module, runtime: Runtime) -> None:
             raise UsageError("runtime.compile_region: several processes compile by blocks only")
         for part in [model] if whole else blocks:
             _replace_forward(part, torch.compile(part.forward, fullgraph=True, dynamic=False))
+    elif config.compile and runtime.accelerator == "cpu" and runtime.first:
+        print("runtime.compile: there is no C++ compiler with Python's headers; runs without compiling")
     if runtime.world > 1:
         _shard(model, blocks, runtime)
     elif runtime.accelerator == "xla":

@@ -120,13 +120,7 @@ class Runtime:
         """Whether models are compiled: asked for and possible here; XLA traces without being asked."""
         if not self.config.compile or self.accelerator == "xla":
             return False
-        if self.accelerator == "cpu" and not _builds_extensions():
-            if self.first:
-                print(
-                    "runtime.compile: there is no C++ compiler with Python's headers; runs without compiling"
-                )
-            return False
-        return True
+        return self.accelerator != "cpu" or _builds_extensions()
 
     def place(self, model: ModuleT) -> ModuleT:
         """Move a model to the device; convolutions keep channels last where that is faster."""
