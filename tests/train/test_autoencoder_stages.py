@@ -7,6 +7,7 @@ from conftest import FIT, SPEC, context
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
+from veo_core.errors import UsageError
 from veo_core.models.files import load_stored
 from veo_core.models.video_vae import VideoVAE
 from veo_core.train import video_vae
@@ -76,3 +77,10 @@ def test_halved_latents_decode_to_the_halved_picture_where_that_is_trained(size)
         return float((rebuilt - small).square().mean())
 
     assert error(1.0) < 0.5 * error(0.0)
+
+
+def test_pictures_too_small_for_halving_are_refused_in_one_line(store, dataset):
+    spec = {**SPEC, "height": 8, "width": 8}
+    config = VideoVAETraining.model_validate({**FIT, "clip_spec": spec})
+    with pytest.raises(UsageError, match=r"halving: pictures of 4x4 .*set halving to 0$"):
+        video_vae.run(dataset=dataset, config=config, context=context(store, "video_vae", "tiny"))

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from veo_core.data.decoded import decoded_clips
 from veo_core.data.mapped import Rows
 from veo_core.data.spec import ClipSpec
+from veo_core.errors import UsageError
 from veo_core.models.codecs import VideoCodecConfig
 from veo_core.models.discriminator import PatchDiscriminator
 from veo_core.models.files import parameter_count
@@ -83,6 +84,11 @@ def run(*, dataset: Manifest, config: VideoVAETraining, context: Context) -> Man
     torch.manual_seed(context.seed)
     learner = runtime.place(VideoVAELearner(config))
     latent = (config.batch, *config.model.latent_shape(spec.frames, spec.base_height, spec.base_width))
+    if config.halving and min(latent[-2:]) < 2:
+        raise UsageError(
+            f"halving: pictures of {spec.base_height}x{spec.base_width} have a single latent along a side, "
+            f"which cannot be halved; set halving to 0"
+        )
 
     def losses(generator: torch.Generator) -> dict[str, Tensor]:
         video = runtime.shard(_draw(base["train"], full["train"], config, generator)).float() / 127.5 - 1.0
