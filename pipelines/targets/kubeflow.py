@@ -1,4 +1,4 @@
-"""Self-hosted Kubeflow Pipelines: steps on labelled and tainted nodes, trainings of many nodes as TrainJobs."""
+"""Self-hosted Kubeflow: steps on labelled and tainted nodes, trainings on many nodes as TrainJobs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from pipelines.targets.profile import KubeflowAccelerator, KubeflowCpuPool, Kube
 from pipelines.targets.target import Target
 
 RETRIES = 3
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 (where data loaders and collectives look for it)
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _TPU_LABEL, _TOPOLOGY_LABEL = "cloud.google.com/gke-tpu-accelerator", "cloud.google.com/gke-tpu-topology"
 
@@ -46,7 +47,11 @@ def kubeflow_target(profile: KubeflowProfile, images: Images, choice: KubeflowAc
     return Target(
         name="kubeflow",
         root=profile.root,
-        launches={CPU: Launch(images["curate"]), ACCELERATOR: Launch(train), TRAINING: Launch(train, launcher)},
+        launches={
+            CPU: Launch(images["curate"]),
+            ACCELERATOR: Launch(train),
+            TRAINING: Launch(train, launcher),
+        },
         place=place,
     )
 
@@ -76,7 +81,7 @@ def _place(task: Any, nodes: _Nodes) -> None:
         kubernetes.add_toleration(task, key=key, operator="Exists")
     if nodes.resource:
         task.set_accelerator_type(nodes.resource).set_accelerator_limit(nodes.count)
-        kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", "Memory", nodes.shared_memory)
+        kubernetes.empty_dir_mount(task, "shared-memory", _SHARED_MEMORY, "Memory", nodes.shared_memory)
 
 
 def _train_job(profile: KubeflowProfile, image: str, choice: KubeflowAccelerator) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
-"""Vertex AI Pipelines: every stage is a custom job, as only these take machine types, disks, replicas and Spot."""
+"""Vertex AI Pipelines: each stage is a custom job, which alone takes a machine type, disk, replicas, Spot."""
 
-import functools
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -94,16 +93,16 @@ def _custom_job(profile: VertexProfile, component: Any, machines: _Machines) -> 
     )
     inputs = component.component_spec.inputs
     structures = {name for name, spec in inputs.items() if spec.type in ("Dict", "List")}
-    pools = job.component_spec.inputs["worker_pool_specs"].default
-    specs = [_completed(pool, machines.tpu_topology, structures) for pool in pools]
-    return functools.partial(job, worker_pool_specs=specs)
+    specs = job.component_spec.inputs["worker_pool_specs"]
+    specs.default = [_completed(pool, machines.tpu_topology, structures) for pool in specs.default]
+    return job
 
 
 def _completed(pool: dict[str, Any], topology: str | None, structures: set[str]) -> dict[str, Any]:
     """A worker pool with what the wrapper leaves out: the topology of TPUs, and escapes.
 
-    The arguments travel within a JSON string, in which the quotes of a structure's JSON need escapes. The wrapper
-    gives them to the executor's input alone.
+    The arguments travel within a JSON string, in which the quotes of a structure's JSON need escapes; the
+    wrapper gives them to the executor's input alone.
     """
     container = pool["container_spec"]
     arguments = [_escaped(argument, structures) for argument in container["args"]]
