@@ -11,7 +11,6 @@ from pipelines.targets.machines import one_host_topology
 from pipelines.targets.profile import KubeflowAccelerator, KubeflowCpuPool, KubeflowProfile
 from pipelines.targets.target import Target
 
-RETRIES = 3
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 (where data loaders and collectives look for it)
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _TPU_LABEL, _TOPOLOGY_LABEL = "cloud.google.com/gke-tpu-accelerator", "cloud.google.com/gke-tpu-topology"
@@ -38,10 +37,10 @@ def kubeflow_target(profile: KubeflowProfile, images: Images, choice: KubeflowAc
     def place(task: Any, pool: str) -> None:
         _place(task, nodes[pool])
         for secret in profile.secrets:
-            kubernetes.use_secret_as_env(task, secret.name, {key: name for name, key in secret.env.items()})
+            for variable, key in secret.env.items():
+                kubernetes.use_secret_as_env(task, secret.name, {key: variable})
         if profile.queue is not None:
             kubernetes.add_pod_label(task, _QUEUE_LABEL, profile.queue)
-        task.set_retry(RETRIES, backoff_duration="60s")
 
     launcher = _train_job(profile, train, choice) if many else ("veo_core.launch.start",)
     return Target(
@@ -53,6 +52,7 @@ def kubeflow_target(profile: KubeflowProfile, images: Images, choice: KubeflowAc
             TRAINING: Launch(train, launcher),
         },
         place=place,
+        retries=3,
     )
 
 

@@ -12,7 +12,6 @@ from pipelines.targets.machines import one_host_topology
 from pipelines.targets.profile import VertexAccelerator, VertexCpuPool, VertexProfile
 from pipelines.targets.target import Target
 
-RETRIES = 3
 _PARAMETER = re.compile(r"^\{\{\$\.inputs\.parameters\['(\w+)'\]\}\}$")
 
 
@@ -39,9 +38,6 @@ def vertex_target(profile: VertexProfile, images: Images, choice: VertexAccelera
         TRAINING: _accelerators(choice, choice.replicas, choice.tpu_topology),
     }
 
-    def place(task: Any, pool: str) -> None:
-        task.set_retry(RETRIES, backoff_duration="60s")
-
     return Target(
         name="vertex",
         root=profile.root,
@@ -50,8 +46,8 @@ def vertex_target(profile: VertexProfile, images: Images, choice: VertexAccelera
             ACCELERATOR: Launch(train),
             TRAINING: Launch(train, ("veo_core.launch.start",)),
         },
-        place=place,
         wrap=lambda component, pool: _custom_job(profile, component, machines[pool]),
+        retries=3,
     )
 
 
