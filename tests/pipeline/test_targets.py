@@ -13,7 +13,7 @@ from google.cloud.aiplatform_v1.types import CustomJobSpec
 from google.protobuf import json_format
 from neutral import neutral
 
-from pipelines.compile import committed_targets, compile_target, compiled_path
+from pipelines.compile import committed_targets, compile_target, compiled_path, main
 from pipelines.pipeline import PIPELINES
 from pipelines.targets.remote import load_target
 from veo_core.errors import UsageError
@@ -277,3 +277,19 @@ def test_a_wrong_profile_is_told_in_one_line(
     with pytest.raises(UsageError, match=says) as caught:
         load_target(write_profile(tmp_path, target, **change))
     assert "\n" not in str(caught.value)
+
+
+def test_command_compiles_a_users_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = write_profile(tmp_path, "kubeflow", root="gs://mine/store")
+    command = ["compile", "--profile", str(profile), "--choice", "1", "--output", str(tmp_path / "ir")]
+    monkeypatch.setattr("sys.argv", command)
+    assert main() == 0
+    (ir, _) = read(tmp_path / "ir" / "kubeflow-curation.yaml")
+    assert ir["root"]["inputDefinitions"]["parameters"]["root"]["defaultValue"] == "gs://mine/store"
+    monkeypatch.setattr("sys.argv", [*command[:4], "7", *command[5:]])
+    assert main() == 2
+    assert capsys.readouterr().err == (
+        f"error: {profile}: choice 7: pools.accelerator has the choices 0 to 1\n"
+    )
