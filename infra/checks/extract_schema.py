@@ -4,8 +4,8 @@
     python -m infra.checks.extract_schema package > infra/terraform/google.schema.json
 
 The bindings are generated from the provider's own schema, and say for each attribute its name, its type, and
-whether it is required, optional or computed. Only what infra/terraform uses is taken. The output has the form of
-`terraform providers schema -json`.
+whether it is required, optional or computed. Only what infra/terraform uses is taken. The output has the form
+of `terraform providers schema -json`.
 """
 
 import json

