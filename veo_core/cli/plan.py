@@ -1,6 +1,7 @@
 """`veo plan`: what a run takes and costs on a target, before anything is started."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -42,5 +43,9 @@ def _execute(arguments: argparse.Namespace) -> int:
         accelerator=Pool.parse_choice(arguments.choice) if arguments.choice else ACCELERATOR_POOL,
         prices_file=arguments.prices,
     )
-    print(estimated.model_dump_json(indent=1) if arguments.json else estimated)
+    if arguments.json:
+        totals = {name: getattr(estimated, name) for name in ("hours", "machine_hours", "dollars")}
+        print(json.dumps({**totals, **estimated.model_dump(mode="json")}, indent=1))
+    else:
+        print(estimated)
     return 0

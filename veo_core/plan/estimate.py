@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
+from pydantic import Field
+
 from veo_core.errors import UsageError
 from veo_core.models.sizes import SIZES, SizeName
 from veo_core.plan.tables import Measured, Prices, Purchase, TargetName, measured, prices
@@ -21,7 +23,7 @@ class Pool(Record):
     """So many machines of one type, on demand or spot."""
 
     machine: str
-    count: int = 1
+    count: int = Field(default=1, ge=1)
     purchase: Purchase = "on_demand"
 
     @classmethod
@@ -225,7 +227,7 @@ def _notes(clips: int, target: TargetName, size: SizeName, table: Measured) -> l
     lines = [
         "measured: the stage on such footage on two Xeon cores, multiplied; a vCPU counts as one such core.",
         f"modelled: {'; '.join(modelled)}.",
-        f"Not in it: the judge ({asked:,.1f} M tokens in, {answered:,.1f} M out), storage, network.",
+        f"Not in it: the judge ({asked:,.1f} M tokens in, {answered:,.1f} M out), waiting for it, storage, network.",
     ]
     if target == "vertex":
         lines.append("Vertex AI bills machines above Compute Engine: set surcharge.vertex in --prices FILE.")
