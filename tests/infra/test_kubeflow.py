@@ -77,7 +77,6 @@ def test_only_the_pipelines_account_may_use_the_api_and_only_for_trainjobs_and_s
     }
     assert allowed == {
         ("trainer.kubeflow.org", "trainjobs"),
-        ("", "configmaps"),
         ("", "pods"),
         ("", "pods/log"),
         ("argoproj.io", "workflowtaskresults"),

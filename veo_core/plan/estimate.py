@@ -227,7 +227,8 @@ def _notes(clips: int, target: TargetName, size: SizeName, table: Measured) -> l
     lines = [
         "measured: the stage on such footage on two Xeon cores, multiplied; a vCPU counts as one such core.",
         f"modelled: {'; '.join(modelled)}.",
-        f"Not in it: the judge ({asked:,.1f} M tokens in, {answered:,.1f} M out), waiting for it, storage, network.",
+        f"Not in it: the judge ({asked:,.1f} M tokens in, {answered:,.1f} M out), waiting for it, "
+        "storage, network.",
     ]
     if target == "vertex":
         lines.append("Vertex AI bills machines above Compute Engine: set surcharge.vertex in --prices FILE.")

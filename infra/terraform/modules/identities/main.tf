@@ -1,5 +1,6 @@
-# Three accounts: `pipeline` runs steps and registers models, `trainer` trains, `serving` serves. None has a key; each
-# has the rights that its work uses, on the buckets and the repository and not on the project where that is possible.
+# Three accounts: `pipeline` runs the pipeline's steps and registers models, `trainer` is for trainings apart from it,
+# `serving` serves. None has a key; each has the rights that its work uses, on the buckets and the repository and not
+# on the project where that is possible.
 
 variable "project" { type = string }
 variable "region" { type = string }
