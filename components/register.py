@@ -10,6 +10,13 @@ from components.stage import CPU, stage_container
 POOL = CPU
 
 
+class VertexModel(dsl.Artifact):  # type: ignore[misc]
+    """A model of Vertex AI's registry. It stays without content where the model is registered elsewhere."""
+
+    schema_title = "google.VertexModel"
+    schema_version = "0.0.1"
+
+
 def build(image: str) -> Any:
     """The component that runs in `image`."""
 
@@ -37,6 +44,7 @@ def build(image: str) -> Any:
         safety: Input[Dataset],
         safety_digest: str,
         manifest: Output[Model],
+        vertex_model: Output[VertexModel],
         digest: OutputPath(str),  # type: ignore[valid-type]
         model: OutputPath(str),  # type: ignore[valid-type]
     ) -> dsl.ContainerSpec:
