@@ -47,15 +47,18 @@ class KubeflowServer:
     """
 
     def __init__(self) -> None:
+        self.reset()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        threading.Thread(target=self._http.serve_forever, daemon=True).start()
+
+    def reset(self) -> None:
         self.entities: dict[str, dict[str, Entity]] = {name: {} for name in _FIELDS}
         self.calls: list[str] = []
         self.guarded = False
         self._fault: tuple[str, int, int, bool] | None = None
         self._stop: tuple[int, bool] | None = None
         self._ids = itertools.count(1)
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
-        threading.Thread(target=self._http.serve_forever, daemon=True).start()
 
     def close(self) -> None:
         self._http.shutdown()
@@ -78,10 +81,11 @@ class KubeflowServer:
         refusal, late = self._trouble(call)
         if refusal is not None and not late:
             raise refusal
-        result = self._work(call.split()[0], path, query, body)
-        if refusal is not None:
-            raise refusal
-        return result
+        try:
+            return self._work(call.split()[0], path, query, body)
+        finally:
+            if refusal is not None:
+                raise refusal
 
     def _trouble(self, call: str) -> tuple[RefusalError | None, bool]:
         if self._stop is not None and len(self.calls) == self._stop[0]:
@@ -161,7 +165,7 @@ def _handler(server: KubeflowServer) -> type[BaseHTTPRequestHandler]:
             except RefusalError as refusal:
                 self._reply(refusal.status, {"code": str(refusal.status), "message": refusal.message})
 
-        do_POST = do_PATCH = do_GET
+        do_POST = do_PATCH = do_GET  # noqa: N815 (names of the base class)
 
         def _reply(self, status: int, value: Entity) -> None:
             data = json.dumps(value).encode()

@@ -27,11 +27,18 @@ CALLS_OF_A_NEW_VERSION = [
 ]
 
 
-@pytest.fixture
-def kubeflow() -> Iterator[KubeflowServer]:
+@pytest.fixture(scope="module")
+def service() -> Iterator[KubeflowServer]:
     server = KubeflowServer()
     yield server
     server.close()
+
+
+@pytest.fixture
+def kubeflow(service) -> KubeflowServer:
+    """A registry without any model."""
+    service.reset()
+    return service
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +140,7 @@ def test_publication_stopped_at_any_call_ends_with_one_version_and_one_artifact(
     assert holder(kubeflow) == "2"
 
 
-@pytest.mark.parametrize(("status", "late"), [(429, False), (503, False), (503, True)])
+@pytest.mark.parametrize(("status", "late"), [(429, False), (503, True)], ids=["refused", "answer lost"])
 @pytest.mark.parametrize("call", CALLS_OF_A_NEW_VERSION)
 def test_passing_trouble_leaves_no_trace(kubeflow, models, call, status, late):
     publish(kubeflow, models[0])
@@ -163,8 +170,7 @@ def test_version_of_another_store_under_the_same_name_is_not_touched(kubeflow, m
 
 
 def test_server_that_does_not_answer_is_one_line(kubeflow, models):
-    kubeflow.close()
-    refused(kubeflow, models[0], "no answer: ")
+    refused(kubeflow, models[0], "no answer: ", endpoint="http://127.0.0.1:1")
 
 
 def test_token_is_read_from_its_file_and_shown(kubeflow, models, tmp_path):

@@ -121,10 +121,11 @@ class VertexServer:
             refusal, late = self._fault(method)
             if refusal is not None and not late:
                 raise refusal
-            result = getattr(self, re.sub(r"(?<!^)([A-Z])", r"_\1", method).lower())(request)
-            if refusal is not None:
-                raise refusal
-            return result
+            try:
+                return getattr(self, re.sub(r"(?<!^)([A-Z])", r"_\1", method).lower())(request)
+            finally:
+                if refusal is not None:
+                    raise refusal
 
     def _fault(self, method: str) -> tuple[RefusalError | None, bool]:
         if self._stop is not None and len(self.calls) == self._stop[0]:

@@ -54,7 +54,7 @@ class Registration:
 
         The weights stay where the entry says, named by their content, and are copied nowhere.
         """
-        folder = f"models/{self.name}/{self.entry.version}"
+        folder = f"registry/models/{self.name}/{self.entry.version}"
         self.store.set_mark(f"{folder}/entry.json", self.entry.to_bytes())
         self.store.set_mark(f"{folder}/card.md", self.store.get_bytes(self.entry.card))
         return f"{self.store.root.rstrip('/')}/marks/{folder}"

@@ -36,6 +36,8 @@ _PASSING = (
 class VertexRegistry:
     """Models as versions of one Vertex model a name. A version's label holds the digest it is found by.
 
+    Vertex itself gives the alias `default` to the first version of a name, as soon as that is uploaded.
+
     Args:
         config: where, and how the model is served.
         store: the store of the models; a gs:// one, which Vertex and the serving container read.
@@ -74,7 +76,9 @@ class VertexRegistry:
             return found
         place = {"parent_model": name} if exists else {"model_id": model.name}
         request = api.UploadModelRequest(parent=self._location, model=self._model(model), **place)
-        uploaded = self._client.upload_model(request, timeout=_CALL_SECONDS).result(timeout=_UPLOAD_SECONDS)
+        upload = self._client.upload_model(request, timeout=_CALL_SECONDS)
+        with _in_time():
+            uploaded = upload.result(timeout=_UPLOAD_SECONDS)
         return f"{uploaded.model}@{uploaded.model_version_id}"
 
     def _await_uploads(self, name: str) -> None:
@@ -84,7 +88,8 @@ class VertexRegistry:
                 upload = operation.from_gapic(
                     pending, self._client.transport.operations_client, api.UploadModelResponse
                 )
-                upload.exception(timeout=_UPLOAD_SECONDS)
+                with _in_time():
+                    upload.exception(timeout=_UPLOAD_SECONDS)
 
     def _operations(self, name: str) -> Iterator[Operation]:
         request = ListOperationsRequest(name=name)
@@ -188,8 +193,17 @@ class VertexRegistry:
             raise UsageError(f"{where}: {_explain(error)}") from None
         except GoogleAuthError as error:
             raise UsageError(f"{where}: no credentials: {' '.join(str(error).split())}") from None
-        except TimeoutError:
-            raise UsageError(f"{where}: an upload is not done yet; register again to go on waiting") from None
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError:
+        minutes = f"{_UPLOAD_SECONDS / 60:.0f} minutes"
+        raise UsageError(
+            f"Vertex AI: an upload is not done after {minutes}; register again to go on waiting"
+        ) from None
 
 
 def _explain(error: exceptions.GoogleAPICallError) -> str:
