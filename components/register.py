@@ -5,9 +5,10 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Model, Output, OutputPath
 
-from components.stage import CPU, stage_container
+from components.stage import CPU, Launch, stage_container
 
 POOL = CPU
+CACHED = False
 
 
 class VertexModel(dsl.Artifact):  # type: ignore[misc]
@@ -17,8 +18,8 @@ class VertexModel(dsl.Artifact):  # type: ignore[misc]
     schema_version = "0.0.1"
 
 
-def build(image: str) -> Any:
-    """The component that runs in `image`."""
+def build(launch: Launch) -> Any:
+    """The component that starts as `launch` says."""
 
     @dsl.container_component
     def register(
@@ -49,7 +50,7 @@ def build(image: str) -> Any:
         model: OutputPath(str),  # type: ignore[valid-type]
     ) -> dsl.ContainerSpec:
         return stage_container(
-            image,
+            launch,
             "veo_core.registry.register",
             root=root,
             seed=seed,

@@ -4,6 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from components.stage import Launch
+
+
+def _anywhere(task: Any, pool: str) -> None:
+    pass
+
+
+def _as_it_is(component: Any, pool: str) -> Any:
+    return component
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -11,10 +21,18 @@ class Target:
 
     Attributes:
         name: names the compiled file.
-        images: the image of each pool.
+        root: where data lies, unless a run says otherwise.
+        launches: how a stage of each pool starts.
         place: puts a task on the machines of a pool.
+        wrap: makes a component the job of a pool, where the target's own jobs run the containers.
+        retries: how often a failed task runs again; stages go on from what they had done.
+        caches_by_content: whether its cache sees code and content, so that every stage may use it.
     """
 
     name: str
-    images: Mapping[str, str]
-    place: Callable[[Any, str], None]
+    root: str
+    launches: Mapping[str, Launch]
+    place: Callable[[Any, str], None] = _anywhere
+    wrap: Callable[[Any, str], Any] = _as_it_is
+    retries: int = 0
+    caches_by_content: bool = False
