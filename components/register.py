@@ -11,6 +11,13 @@ POOL = CPU
 CACHED = False
 
 
+class VertexModel(dsl.Artifact):  # type: ignore[misc]
+    """A model of Vertex AI's registry. It stays without content where the model is registered elsewhere."""
+
+    schema_title = "google.VertexModel"
+    schema_version = "0.0.1"
+
+
 def build(launch: Launch) -> Any:
     """The component that starts as `launch` says."""
 
@@ -38,6 +45,7 @@ def build(launch: Launch) -> Any:
         safety: Input[Dataset],
         safety_digest: str,
         manifest: Output[Model],
+        vertex_model: Output[VertexModel],
         digest: OutputPath(str),  # type: ignore[valid-type]
         model: OutputPath(str),  # type: ignore[valid-type]
     ) -> dsl.ContainerSpec:

@@ -17,7 +17,7 @@ import sys
 import traceback
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -34,11 +34,25 @@ ResultT = TypeVar("ResultT", bound=Record)
 
 
 @dataclass(frozen=True)
+class External:
+    """An output artifact that is kept by another service, such as a model in a registry.
+
+    Attributes:
+        uri: its address there.
+        metadata: what the orchestrator records with it.
+    """
+
+    uri: str
+    metadata: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Result:
-    """A stage's manifest and its further output parameters by name."""
+    """A stage's manifest, its further output parameters by name, and its external artifacts by name."""
 
     manifest: Manifest
     outputs: dict[str, str] = field(default_factory=dict)
+    artifacts: dict[str, External] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -338,8 +352,10 @@ def _publish(result: Result, arguments: argparse.Namespace) -> None:
         if manifest.counts:
             metadata |= manifest.counts.model_dump()
         metadata |= manifest.metrics
-        artifact = {"artifacts": {"manifest": {"artifacts": [{"metadata": metadata}]}}}
-        _write(arguments.executor_output, canonical_json(artifact))
+        described = {"manifest": {"metadata": metadata}}
+        described |= {name: asdict(artifact) for name, artifact in result.artifacts.items()}
+        artifacts = {name: {"artifacts": [artifact]} for name, artifact in described.items()}
+        _write(arguments.executor_output, canonical_json({"artifacts": artifacts}))
     if arguments.digest:
         _write(arguments.digest, manifest.digest.encode())
     _write(arguments.manifest, manifest.to_bytes())

@@ -56,8 +56,16 @@ class Evidence:
             figures=[figure(name) for name in ("unsafe_outputs", "red_team_passed", "ordinary_blocked")],
         )
 
-    def register(self, name: str = "veo-world", **changes: Any) -> Result:
-        inputs = {
+    def register(
+        self, name: str = "veo-world", registry: dict[str, Any] | None = None, **changes: Any
+    ) -> Result:
+        values = {"name": name, "registry": registry or {"kind": "local"}}
+        config = RegisterConfig.parse(values, where="register")
+        return run(**(self.manifests() | changes), config=config, context=self.context)
+
+    def manifests(self) -> dict[str, Manifest]:
+        """The stage's inputs."""
+        return {
             **self.parts,
             "dataset": self.dataset,
             "latents": self.latents,
@@ -65,7 +73,6 @@ class Evidence:
             "evaluation": self.evaluation,
             "safety": self.safety(),
         }
-        return run(**(inputs | changes), config=RegisterConfig(name=name), context=self.context)
 
     def safety(self, decision: Decision | None = None) -> Manifest:
         files = {

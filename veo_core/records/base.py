@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -86,15 +86,18 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
 
 
 def _keys_at(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """The field names of the model nested in `model` at `path`."""
-    current: Any = model
+    """The field names of the model nested in `model` at `path`, where a union's member goes by its tag."""
+    models = [model]
     for part in path:
-        field = current.model_fields.get(part) if _is_model(current) else None
-        if field is None:
-            continue
-        candidates = [field.annotation, *getattr(field.annotation, "__args__", ())]
-        current = next((candidate for candidate in candidates if _is_model(candidate)), current)
-    return list(current.model_fields)
+        fields = [found.model_fields[str(part)] for found in models if part in found.model_fields]
+        arms = [arm for field in fields for arm in (field.annotation, *get_args(field.annotation))]
+        tagged = [
+            found
+            for found in models
+            if any(part in get_args(f.annotation) for f in found.model_fields.values())
+        ]
+        models = [arm for arm in arms if _is_model(arm)] or tagged or models
+    return [name for found in models for name in found.model_fields]
 
 
 def _is_model(value: Any) -> bool:

@@ -15,7 +15,7 @@ from veo_core.records.generated import ModelFiles
 from veo_core.registry.records import ModelDescription, ModelEntry
 from veo_core.storage import Store
 
-NAME_PATTERN = r"^[a-z][a-z0-9-]{0,62}[a-z0-9]$"
+NAME_PATTERN = r"^[a-z][a-z0-9-]{0,61}[a-z0-9]$"
 
 
 class LogLine(Record):

@@ -12,11 +12,13 @@ from veo_core.records.clip import Clip
 from veo_core.records.generated import ModelFiles
 from veo_core.records.manifest import Manifest
 from veo_core.registry.card import model_card
+from veo_core.registry.config import LocalConfig, RegistryConfig
 from veo_core.registry.local import NAME_PATTERN, add
 from veo_core.registry.records import LicenceCount, ModelDescription, TrainingData
+from veo_core.registry.remote import Registration, open_remote
 from veo_core.safety.gate import Bindings, decide
 from veo_core.safety.records import Decision, Policy, SafetyReport
-from veo_core.stage import Context, Result, stage_main
+from veo_core.stage import Context, External, Result, stage_main
 from veo_core.storage import Store
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -41,6 +43,10 @@ class RegisterConfig(Record):
         ],
         description="what a user must know before relying on the model",
     )
+    registry: RegistryConfig = Field(
+        default_factory=LocalConfig,
+        description="where else it is published: {kind: local | vertex | kubeflow, ...}, local for nowhere",
+    )
 
 
 def run(
@@ -59,10 +65,11 @@ def run(
 ) -> Result:
     """Replay the gate on the evidence; where it opens, write the registry entry and the model card.
 
-    Registering equal inputs again gives the same version.
+    Then the model is published in the registry that the configuration names, and gets its alias there.
+    Registering equal inputs again gives the same version, in every registry.
 
     Raises:
-        UsageError: evidence is missing, stale or altered, or the gate is closed.
+        UsageError: evidence is missing, stale or altered, the gate is closed, or the other registry refuses.
     """
     store = context.store
     summary = _read(evaluation, "summary", EvaluationSummary, store)
@@ -100,8 +107,16 @@ def run(
         intended_use=config.intended_use,
         limits=config.limits,
     )
+    remote = open_remote(config.registry, store)
     ref, entry = add(store, description, lambda reference: model_card(reference, description))
     print(f"registered {entry.reference}")
+    artifacts = {}
+    if remote is not None:
+        published = remote.publish(Registration(store, entry))
+        remote.promote(published)
+        print(f"published {entry.reference} as {published.uri}")
+        if config.registry.kind == "vertex":
+            artifacts["vertex_model"] = External(published.uri, {"resourceName": published.resource_name})
     manifest = Manifest(
         stage=context.stage,
         config_digest=config.digest,
@@ -109,7 +124,7 @@ def run(
         files={"entry": ref, "card": entry.card},
         metrics={"version": float(entry.version)},
     )
-    return Result(manifest, {"model": entry.reference})
+    return Result(manifest, {"model": entry.reference}, artifacts)
 
 
 def _read(manifest: Manifest, name: str, record: type[RecordT], store: Store) -> RecordT:
