@@ -42,7 +42,7 @@ def serve(settings: Settings) -> int:
         # Uvicorn raises the signal again once it has stopped; this process then ends with 0.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, stop)
-        with _listening(settings.host, settings.port) as listener:
+        with listening_on(settings.host, settings.port) as listener:
             host, port = listener.getsockname()[:2]
             print(f"listening on http://{host}:{port}", flush=True)
             server.run(sockets=[listener])
@@ -55,7 +55,12 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening_on(host: str, port: int) -> socket.socket:
+    """A socket that listens, before the model is loaded.
+
+    Raises:
+        UsageError: the address cannot be listened on.
+    """
     try:
         return socket.create_server((host, port), backlog=1024)
     except (OSError, OverflowError) as error:

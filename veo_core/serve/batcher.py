@@ -109,6 +109,7 @@ class Batcher:
     async def _draw(self, tickets: Sequence[_Ticket]) -> None:
         started = time.perf_counter()
         requests = [ticket.request for ticket in tickets]
+        self._metrics.running.set(len(requests))
         try:
             films = await asyncio.get_running_loop().run_in_executor(self._thread, self._make, requests)
         except Exception:
@@ -119,6 +120,8 @@ class Batcher:
                 if not ticket.film.done():
                     ticket.film.set_exception(RefusalError(500, "the model failed; the log says more"))
             return
+        finally:
+            self._metrics.running.set(0)
         self._failures = 0
         seconds = time.perf_counter() - started
         self._seconds += 0.2 * (seconds - self._seconds)

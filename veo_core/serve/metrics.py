@@ -36,6 +36,7 @@ class Metrics:
         self.verdicts = Counter(
             "veo_filter_verdicts", "What the prompt filter said", ["verdict"], registry=registry
         )
+        self.running = Gauge("veo_running_clips", "Clips in the model now", registry=registry)
         self._queue = Gauge("veo_queue_depth", "Clips that wait for the model", registry=registry)
 
     def watch_queue(self, depth: Callable[[], int]) -> None:

@@ -97,7 +97,7 @@
       if (image) instance.image = { b64: await base64(image) };
       const parameters = { steps: Number(at("steps").value), guidance: Number(at("guidance").value) };
       const prediction = await ask({ instances: [instance], parameters }, running.signal);
-      await show(prediction, true);
+      await show(prediction);
       remember(prediction);
       tell(`Done in ${((performance.now() - started) / 1000).toFixed(1)} s.`);
     } catch (error) {
@@ -142,7 +142,7 @@
     return urls.get(sha256);
   }
 
-  async function show(prediction, play) {
+  async function show(prediction) {
     const url = await clipUrl(prediction.sha256);
     shown = prediction;
     at("empty").hidden = true;
@@ -158,7 +158,8 @@
     at("shown-digest").textContent = prediction.sha256;
     at("download").href = url;
     at("download").download = `${prediction.sha256.slice(0, 12)}.mp4`;
-    if (play) at("video").play().catch(() => {}); // a browser may ask for a click first
+    at("result").scrollIntoView({ block: "nearest" });
+    at("video").play().catch(() => {}); // a browser may ask for a click first
     mark();
   }
 
@@ -198,7 +199,7 @@
       const seed = element("span", `seed ${clip.seed}`);
       seed.className = "soft";
       button.append(video, element("span", clip.prompt || "(no prompt)"), seed);
-      button.addEventListener("click", () => show(clip, true).catch((error) => tell(error.message, true)));
+      button.addEventListener("click", () => show(clip).catch((error) => tell(error.message, true)));
       const item = element("li");
       item.append(button);
       return item;

@@ -76,10 +76,11 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         "limits": limits,
     }
     settings = Settings.parse(values, where="serve")
-    if settings.sampler.steps > settings.limits.steps:
-        raise UsageError(
-            f"serve: sampler.steps {settings.sampler.steps} is more than --steps {settings.limits.steps}"
-        )
+    limit = settings.limits
+    if limit.instances > limit.queue:
+        raise UsageError(f"serve: --queue {limit.queue} has no room for --instances {limit.instances}")
+    if settings.sampler.steps > limit.steps:
+        raise UsageError(f"serve: sampler.steps {settings.sampler.steps} is more than --steps {limit.steps}")
     return settings
 
 
