@@ -25,7 +25,6 @@ from veo_core.serve.settings import read_settings
 
 REPOSITORY = Path(__file__).parents[2]
 PROMPT = "a red circle moving left"
-QUICK = {"steps": 1}
 
 
 @dataclass
@@ -43,8 +42,8 @@ class Client:
     def predict(
         self, *instances: Mapping[str, Any], path: str = "/predict", **parameters: Any
     ) -> httpx.Response:
-        """Asks for clips, of one step each unless `parameters` say otherwise."""
-        return self.post(path, json={"instances": list(instances), "parameters": QUICK | parameters})
+        """Asks for clips."""
+        return self.post(path, json={"instances": list(instances), "parameters": parameters})
 
     def clip(self, **parameters: Any) -> dict[str, Any]:
         """The prediction of one clip that must be made."""
@@ -65,8 +64,9 @@ class Client:
 
 @contextlib.contextmanager
 def serving(root: str, output: Path, *flags: str, **environment: str) -> Iterator[Client]:
-    """A server in a thread, with its model loaded. No prompt filter unless `flags` name one."""
+    """A server in a thread, with its model loaded. Unless `flags` say so, one step and no prompt filter."""
     given = ["--model", "veo-tiny@1", "--root", root, "--output", str(output), "--prompt-filter", "off"]
+    given += ["--sampler", "{steps: 1}"]
     settings = read_settings([*given, *flags], environment)
     with judge_of(settings) as judge, listening_on("127.0.0.1", 0) as listener:
         application = Application(settings, judge, lambda: None)

@@ -35,12 +35,12 @@ class Model:
         return [Film(np.zeros((1, 2, 2, 3), np.uint8), np.full(1, r.seed, np.float32), 8) for r in requests]
 
 
-def run(model: Model, test: Callable[[Batcher], Awaitable[None]], *, batch: int = 4, depth: int = 8) -> None:
+def run(model: Model, test: Callable[[Batcher], Awaitable[None]], *, patience: float = 60.0) -> None:
     """Runs a test beside a batcher."""
 
     async def both() -> None:
         with ThreadPoolExecutor(1) as thread:
-            batcher = Batcher(model, thread, Metrics(), batch=batch, depth=depth)
+            batcher = Batcher(model, thread, Metrics(), batch=4, depth=8, patience=patience)
             running = asyncio.create_task(batcher.run())
             try:
                 await test(batcher)
@@ -142,3 +142,17 @@ def test_failing_model_fails_its_batch_alone_and_is_sick_after_three(capsys):
 
     run(model, test)
     assert "device-side assert" in capsys.readouterr().err
+
+
+def test_request_that_would_not_be_done_in_time_is_refused_at_once():
+    model = Model()
+    model.gate.set()
+
+    async def test(batcher: Batcher) -> None:
+        await batcher.warm_up(PLAIN)  # takes longer than anybody is willing to wait
+        with pytest.raises(RefusalError, match="too many requests") as caught:
+            await batcher.films([PLAIN])
+        assert caught.value.status == 429
+
+    run(model, test, patience=0.0)
+    assert model.batches == [[0] * 4]

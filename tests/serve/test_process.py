@@ -36,6 +36,7 @@ def test_vertex_environment_is_all_that_a_container_needs(exported, judge, tmp_p
         "AIP_HTTP_PORT": "0",
         "AIP_STORAGE_URI": exported.as_uri(),
         "VEO_SERVE_OUTPUT": str(tmp_path / "clips"),
+        "VEO_SERVE_SAMPLER": "{steps: 1}",
         "OPENAI_BASE_URL": judge.url,
     }
     with process(**environment) as server:
@@ -55,7 +56,10 @@ def test_vertex_environment_is_all_that_a_container_needs(exported, judge, tmp_p
 
 def test_sigterm_finishes_what_was_accepted_and_takes_no_more(root, tmp_path):
     flags = ("--model", "veo-tiny@1", "--root", root, "--output", str(tmp_path), "--prompt-filter", "off")
-    with process(*flags, "--port", "0", "--batch", "2") as server, ThreadPoolExecutor(3) as threads:
+    with (
+        process(*flags, "--port", "0", "--batch", "2", "--sampler", "{steps: 1}") as server,
+        ThreadPoolExecutor(3) as threads,
+    ):
         server.wait_until_ready()
         asked = [
             threads.submit(server.predict, {"prompt": PROMPT}, {"prompt": PROMPT}, steps=64) for _ in range(2)

@@ -32,7 +32,7 @@ class Application:
     """A server's state, and what it answers.
 
     Attributes:
-        problem: why the model cannot be loaded; None while all is well.
+        problem: why the model cannot be served; None while all is well.
 
     Raises:
         UsageError: the output store cannot be written, or the judge may not be asked.
@@ -83,13 +83,15 @@ class Application:
         loop = asyncio.get_running_loop()
         try:
             model = await loop.run_in_executor(thread, load_model, settings.model, settings.root)
+            service = Service(model, settings, self._store, self._metrics, thread, self._filter)
+            await service.warm_up()
         except Exception as error:
             self.problem = error
             self._stop()
             return
-        self._service = Service(model, settings, self._store, self._metrics, thread, self._filter)
+        self._service = service
         print(f"serving {model.name}", flush=True)
-        await self._service.batcher.run()
+        await service.batcher.run()
 
     @property
     def _ready(self) -> Service:
@@ -125,7 +127,7 @@ class Application:
             self._admitted -= 1
 
     async def health(self, request: Request) -> Response:
-        """200 once the model is loaded; 503 before, and when the model fails again and again."""
+        """200 once the model has made a first batch; 503 before, and when the model fails again and again."""
         ready = self._service is not None and not self._service.batcher.is_sick
         name = request.path_params.get("name", self._settings.model)
         return JSONResponse({"name": name, "ready": ready}, 200 if ready else 503)

@@ -34,6 +34,7 @@ class Batcher:
         thread: where `make` runs; of one thread.
         batch: most clips in a batch.
         depth: most clips that wait.
+        patience: longest time that a clip may wait, in seconds.
     """
 
     def __init__(
@@ -44,12 +45,14 @@ class Batcher:
         *,
         batch: int,
         depth: int,
+        patience: float,
     ) -> None:
         self._make, self._thread, self._metrics = make, thread, metrics
-        self._batch, self._depth = batch, depth
+        self._batch, self._depth, self._patience = batch, depth, patience
         self._waiting: list[_Ticket] = []
         self._arrived = asyncio.Event()
-        self._seconds = 1.0  # of a batch, smoothed
+        self._seconds = 0.0  # of a batch, smoothed
+        self._busy = False
         self._failures = 0
         metrics.watch_queue(lambda: len(self._waiting))
 
@@ -58,20 +61,31 @@ class Batcher:
         """Whether the model failed several times in a row, as it does after a device was lost."""
         return self._failures >= _SICK_AFTER
 
+    async def warm_up(self, request: Request) -> None:
+        """Make a full batch, so that a model too large for its device fails before anybody asks it for clips,
+        and the first estimate of waiting times is right."""
+        started = time.perf_counter()
+        await self._made([request] * self._batch)
+        self._seconds = time.perf_counter() - started
+
     def check_room(self, clips: int) -> None:
-        """Whether so many more clips may wait.
+        """Whether so many more clips may wait: there is room, and they are likely to be made in time.
 
         Raises:
             RefusalError: 429, see `full`.
         """
-        if len(self._waiting) + clips > self._depth:
+        clips += len(self._waiting)
+        if clips > self._depth or self._seconds_for(clips) > self._patience:
             raise self.full()
 
     def full(self) -> RefusalError:
         """The answer when there is no room, with the seconds after which half of the queue should be done."""
-        batches = math.ceil(len(self._waiting) / self._batch)
-        wait = max(1, math.ceil(self._seconds * batches / 2))
+        wait = max(1, math.ceil(self._seconds_for(len(self._waiting)) / 2))
         return RefusalError(429, f"too many requests: {len(self._waiting)} clips wait already", wait)
+
+    def _seconds_for(self, clips: int) -> float:
+        """Time to make so many clips after the batch that is being made."""
+        return self._seconds * (math.ceil(clips / self._batch) + self._busy)
 
     async def films(self, requests: Sequence[Request]) -> list[Film]:
         """The clips of requests, in their order. What is cancelled leaves the queue.
@@ -108,10 +122,8 @@ class Batcher:
 
     async def _draw(self, tickets: Sequence[_Ticket]) -> None:
         started = time.perf_counter()
-        requests = [ticket.request for ticket in tickets]
-        self._metrics.running.set(len(requests))
         try:
-            films = await asyncio.get_running_loop().run_in_executor(self._thread, self._make, requests)
+            films = await self._made([ticket.request for ticket in tickets])
         except Exception:
             # A defect, or a device out of memory: these clips fail, the server goes on.
             traceback.print_exc(file=sys.stderr)
@@ -120,8 +132,6 @@ class Batcher:
                 if not ticket.film.done():
                     ticket.film.set_exception(RefusalError(500, "the model failed; the log says more"))
             return
-        finally:
-            self._metrics.running.set(0)
         self._failures = 0
         seconds = time.perf_counter() - started
         self._seconds += 0.2 * (seconds - self._seconds)
@@ -130,3 +140,12 @@ class Batcher:
         for ticket, film in zip(tickets, films, strict=True):
             if not ticket.film.done():
                 ticket.film.set_result(film)
+
+    async def _made(self, requests: Sequence[Request]) -> list[Film]:
+        self._busy = True
+        self._metrics.running.set(len(requests))
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._make, requests)
+        finally:
+            self._busy = False
+            self._metrics.running.set(0)

@@ -22,7 +22,7 @@ class ServedModel:
 
 
 def load_model(reference: str, root: str) -> ServedModel:
-    """A registered model, or one that `veo export model` wrote to a folder, after it has made a first clip.
+    """A registered model, or one that `veo export model` wrote to a folder.
 
     Args:
         reference: NAME@VERSION, NAME@latest, a folder, or the URI of one.
@@ -31,9 +31,7 @@ def load_model(reference: str, root: str) -> ServedModel:
     Raises:
         UsageError: there is no such model, or a file of it is missing, damaged or of another configuration.
     """
-    model = _exported(reference) if _is_folder(reference) else _registered(reference, root)
-    model.generator([""], steps=1)
-    return model
+    return _exported(reference) if _is_folder(reference) else _registered(reference, root)
 
 
 def _registered(reference: str, root: str) -> ServedModel:

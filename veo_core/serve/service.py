@@ -41,7 +41,19 @@ class Service:
     ) -> None:
         self.model = model
         self._settings, self._store, self._metrics, self._filter = settings, store, metrics, prompt_filter
-        self.batcher = Batcher(self._draw, thread, metrics, batch=settings.batch, depth=settings.limits.queue)
+        limits = settings.limits
+        self.batcher = Batcher(
+            self._draw,
+            thread,
+            metrics,
+            batch=settings.batch,
+            depth=limits.queue,
+            patience=limits.deadline,
+        )
+
+    async def warm_up(self) -> None:
+        """Make a batch of what a request asks for that names nothing but a prompt."""
+        await self.batcher.warm_up(Request("", sampler=self._settings.sampler))
 
     async def predict(self, body: bytes) -> list[Prediction]:
         """The clips that a body asks for.
