@@ -150,7 +150,8 @@ def _server(folder: Path) -> Iterator[tuple[str, int]]:
     server = subprocess.Popen(
         [*command, "--port", "0", "--prompt-filter", "world", "--sampler", f"{{steps: {STEPS}}}"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        # So small a model gains nothing by more threads than one.
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -13,6 +13,10 @@ from veo_core.serve.app import Application
 from veo_core.serve.prompt_filter import judge_of
 from veo_core.serve.settings import Settings, read_settings
 
+_KEEP_ALIVE = 620
+"""Seconds that an idle connection stays: longer than Google's load balancers keep theirs, which are 600. Who
+closes first loses no request."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve; 0 stopped by a signal, 1 failed, 2 bad settings or no such model."""
@@ -36,7 +40,13 @@ def serve(settings: Settings) -> int:
     with judge_of(settings) as judge:
         application = Application(settings, judge, stop)
         config = uvicorn.Config(
-            application.asgi(), loop="asyncio", http="h11", ws="none", log_level="warning", access_log=False
+            application.asgi(),
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            log_level="warning",
+            access_log=False,
+            timeout_keep_alive=_KEEP_ALIVE,
         )
         server = uvicorn.Server(config)
         # Uvicorn raises the signal again once it has stopped; this process then ends with 0.

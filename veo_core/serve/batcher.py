@@ -52,7 +52,7 @@ class Batcher:
         self._waiting: list[_Ticket] = []
         self._arrived = asyncio.Event()
         self._seconds = 0.0  # of a batch, smoothed
-        self._busy = False
+        self._since: float | None = None  # when the batch that is being made was begun
         self._failures = 0
         metrics.watch_queue(lambda: len(self._waiting))
 
@@ -84,8 +84,9 @@ class Batcher:
         return RefusalError(429, f"too many requests: {len(self._waiting)} clips wait already", wait)
 
     def _seconds_for(self, clips: int) -> float:
-        """Time to make so many clips after the batch that is being made."""
-        return self._seconds * (math.ceil(clips / self._batch) + self._busy)
+        """Time to make so many clips after the batch that is being made, which may take longer than usual."""
+        running = 0.0 if self._since is None else time.perf_counter() - self._since
+        return max(self._seconds, running) * (math.ceil(clips / self._batch) + (self._since is not None))
 
     async def films(self, requests: Sequence[Request]) -> list[Film]:
         """The clips of requests, in their order. What is cancelled leaves the queue.
@@ -134,7 +135,7 @@ class Batcher:
             return
         self._failures = 0
         seconds = time.perf_counter() - started
-        self._seconds += 0.2 * (seconds - self._seconds)
+        self._seconds += 0.5 * (seconds - self._seconds)
         self._metrics.generation.observe(seconds)
         self._metrics.batch.observe(len(tickets))
         for ticket, film in zip(tickets, films, strict=True):
@@ -142,10 +143,10 @@ class Batcher:
                 ticket.film.set_result(film)
 
     async def _made(self, requests: Sequence[Request]) -> list[Film]:
-        self._busy = True
+        self._since = time.perf_counter()
         self._metrics.running.set(len(requests))
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._make, requests)
         finally:
-            self._busy = False
+            self._since = None
             self._metrics.running.set(0)
