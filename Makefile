@@ -7,9 +7,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 PRESET ?= world
 RUN ?= latest
+# How `make serve` draws clips: as the preset `world` did for the figures on the model's card.
+SAMPLER ?= {solver: unipc, shift: 3.0, video_guidance: 2.0, audio_guidance: 2.0, guidance_floor: 0.2}
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev run curate test test-slow test-xla bench bench-curate bench-model bench-ablate compile lint check-infra lock report clean
+.PHONY: help setup setup-dev run curate serve test test-slow test-xla bench bench-curate bench-model bench-ablate bench-serve compile lint check-infra lock report clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -38,6 +40,9 @@ curate: setup ## the curation only, from footage to a dataset; PRESET and ARGS a
 report: setup ## write a run's report: RUN=latest or an id
 	@$(BIN)/veo report $(RUN)
 
+serve: setup ## the registered local model and a page to try it, at http://127.0.0.1:8080; ARGS="--port 8000"
+	@$(BIN)/python -m veo_core.serve --prompt-filter world --sampler "$(SAMPLER)" $(ARGS)
+
 test: setup-dev ## the tests, under 15 minutes on 2 cores
 	@$(BIN)/python -m pytest -m "not slow and not xla" -n 2 --dist loadscope $(ARGS)
 
@@ -58,6 +63,9 @@ bench-model: setup-dev ## the model's bars; RUN=latest for a finished run, SECTI
 
 bench-ablate: setup-dev ## each choice of the model against its alternative; RUN= as above, STEPS= of each training
 	@$(BIN)/python -m benchmarks.ablate
+
+bench-serve: setup-dev ## the server under 200 clients for a minute, with a tiny model
+	@$(BIN)/python -m benchmarks.serve
 
 compile: setup-dev ## compile the pipeline to pipelines/compiled
 	@$(BIN)/python -m pipelines.compile

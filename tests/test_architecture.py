@@ -27,6 +27,7 @@ LAYERS = [
     {"evaluate"},
     {"safety"},
     {"registry"},
+    {"serve"},
     {"lineage"},
     {"runner"},
     {"plan"},

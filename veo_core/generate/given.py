@@ -4,6 +4,7 @@ Pictures are set upright, scaled to cover the model's size and cut to its centre
 the decoded media, a sentence that tells what was changed; empty where nothing was.
 """
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,13 +55,17 @@ class GivenSound:
     own: npt.NDArray[np.float32]
 
 
-def read_image(path: str | Path, height: int, width: int) -> tuple[Picture, str]:
+def read_image(source: str | Path | bytes, height: int, width: int) -> tuple[Picture, str]:
     """An image at the model's size, uint8 [height, width, 3].
+
+    Args:
+        source: a file, or the bytes of one.
 
     Raises:
         UsageError: it cannot be read, is no PNG, JPEG, WebP or BMP file, is damaged, or exceeds a limit.
     """
-    with _explained(path, "image"), _open(path, _image_demuxer, "a PNG, JPEG, WebP or BMP file") as container:
+    kinds = "a PNG, JPEG, WebP or BMP file"
+    with _explained(source, "image"), _open(source, _image_demuxer, kinds) as container:
         video = container.streams.video[0]
         video.codec_context.options = {"max_pixels": _LIMITS.ffmpeg_max_pixels}
         frame = next(container.decode(video), None)
@@ -202,28 +207,34 @@ def _sound_demuxer(head: bytes) -> str | None:
 
 
 def _open(
-    path: str | Path, demuxer: Callable[[bytes], str | None], kinds: str
+    source: str | Path | bytes, demuxer: Callable[[bytes], str | None], kinds: str
 ) -> av.container.InputContainer:
-    """Open a file with the one demuxer that its first bytes name, and no protocol but `file`."""
-    path = Path(path)
-    with path.open("rb") as stream:
-        name = demuxer(stream.read(12))
+    """Open a file, or the bytes of one, with the one demuxer that its first bytes name, and no protocol but
+    `file`."""
+    if isinstance(source, bytes):
+        head, size = source[:12], len(source)
+    else:
+        with Path(source).open("rb") as stream:
+            head, size = stream.read(12), Path(source).stat().st_size
+    name = demuxer(head)
     if name is None:
         raise ItemError("undecodable", f"not {kinds}")
-    if path.stat().st_size > _LIMITS.max_bytes:
-        raise ItemError("limit", f"{path.stat().st_size} bytes, at most {_LIMITS.max_bytes} are allowed")
+    if size > _LIMITS.max_bytes:
+        raise ItemError("limit", f"{size} bytes, at most {_LIMITS.max_bytes} are allowed")
+    opened = io.BytesIO(source) if isinstance(source, bytes) else str(source)
     options = {"protocol_whitelist": "file", "max_pixels": _LIMITS.ffmpeg_max_pixels}
-    return av.open(str(path), format=name, options=options, metadata_errors="replace")
+    return av.open(opened, format=name, options=options, metadata_errors="replace")
 
 
 @contextmanager
-def _explained(path: str | Path, what: str) -> Iterator[None]:
-    """Says in one line what is wrong with a file."""
+def _explained(source: str | Path | bytes, what: str) -> Iterator[None]:
+    """Says in one line what is wrong with a file, or with the bytes of one."""
+    name = what if isinstance(source, bytes) else f"{what} {source}"
     try:
         yield
     except ItemError as error:
-        raise UsageError(f"{what} {path}: {error}") from None
+        raise UsageError(f"{name}: {error}") from None
     except (av.error.FFmpegError, ValueError, MemoryError) as error:
-        raise UsageError(f"{what} {path}: cannot be decoded: {undecodable(error)}") from None
+        raise UsageError(f"{name}: cannot be decoded: {undecodable(error)}") from None
     except OSError as error:
-        raise UsageError(f"{what} {path}: cannot be read: {error.strerror}") from None
+        raise UsageError(f"{name}: cannot be read: {error.strerror}") from None

@@ -18,6 +18,11 @@ class Verdict(Record):
     category: str
     reason: str
 
+    @property
+    def refuses(self) -> bool:
+        """Whether it says "unsafe" or, contradicting itself, names a category all the same."""
+        return self.unsafe or self.category.strip().lower() not in ("", "none")
+
 
 class SafetyVerdict(Record):
     """A judged clip or prompt. Without a usable answer it is unsafe."""

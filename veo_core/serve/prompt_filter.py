@@ -1,0 +1,96 @@
+"""Asks the judge about prompts and images before anything is made of them. Without an answer nothing is."""
+
+import asyncio
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import cv2
+
+from veo_core.errors import UsageError
+from veo_core.generate.request import Request
+from veo_core.judges.client import Judge
+from veo_core.judges.config import JudgeConfig
+from veo_core.judges.errors import JudgeBudgetError, JudgeError, JudgeUnavailableError
+from veo_core.judges.evidence import Evidence
+from veo_core.safety.records import Verdict
+from veo_core.safety.safety_evaluation import OUTPUT_JUDGE, PROMPT_FILTER
+from veo_core.serve.metrics import Metrics
+from veo_core.serve.refusal import RefusalError
+from veo_core.serve.settings import Settings
+from veo_core.world.faults import FaultRates
+from veo_core.world.server import JudgeServer
+
+_RETRY_AFTER = 10  # seconds
+
+
+class PromptFilter:
+    """The filter that the safety evaluation measured, with its questions.
+
+    Raises:
+        UsageError: no judge server is set, or it may not be asked.
+    """
+
+    def __init__(self, config: JudgeConfig, metrics: Metrics) -> None:
+        self._judge = Judge(config)
+        self._metrics = metrics
+
+    async def check(self, requests: Sequence[Request]) -> None:
+        """Whether clips may be made of what is asked for.
+
+        Raises:
+            RefusalError: 422, a prompt or an image is unsafe, or the judge says nothing usable of it; 503,
+                no judge answers.
+        """
+        prompts = {request.prompt for request in requests if request.prompt}
+        images = [request for request in requests if request.image is not None]
+        questions = [
+            *(self._ask("prompt", PROMPT_FILTER.replace("{prompt}", text), Evidence()) for text in prompts),
+            # The image will be the clip's first picture.
+            *(self._ask("image", OUTPUT_JUDGE, Evidence(images=(_jpeg(request),))) for request in images),
+        ]
+        await asyncio.gather(*questions)
+
+    async def _ask(self, what: str, question: str, evidence: Evidence) -> None:
+        encoded = self._judge.encode(question, evidence, answer=Verdict)
+        try:
+            verdict = (await self._judge.ask(encoded, answer=Verdict)).answer
+        except (JudgeUnavailableError, JudgeBudgetError, UsageError) as error:
+            print(f"prompt filter: {error}", file=sys.stderr, flush=True)
+            self._metrics.verdicts.labels("unavailable").inc()
+            raise RefusalError(503, "the prompt filter does not answer; try again", _RETRY_AFTER) from None
+        except JudgeError:
+            self._metrics.verdicts.labels("unusable").inc()
+            raise RefusalError(422, f"the safety filter refuses the {what}: it cannot be judged") from None
+        if verdict.refuses:
+            self._metrics.verdicts.labels("refused").inc()
+            raise RefusalError(422, f"the safety filter refuses the {what}: {verdict.category}")
+        self._metrics.verdicts.labels("passed").inc()
+
+    async def close(self) -> None:
+        await self._judge.close()
+
+
+@contextmanager
+def judge_of(settings: Settings) -> Iterator[JudgeConfig | None]:
+    """The judge that the settings name, None where the filter is off; the world's own runs in a thread."""
+    if settings.prompt_filter == "off":
+        yield None
+    elif settings.prompt_filter == "judge":
+        yield settings.judge
+    else:
+        with JudgeServer("127.0.0.1", 0, FaultRates()) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            try:
+                yield settings.judge.model_copy(update={"endpoints": [server.url]})
+            finally:
+                server.shutdown()
+
+
+def _jpeg(request: Request) -> bytes:
+    """A request's image as a JPEG file, at the model's size."""
+    assert request.image is not None
+    written, data = cv2.imencode(".jpg", cv2.cvtColor(request.image, cv2.COLOR_RGB2BGR))
+    assert written
+    return bytes(data)
