@@ -50,7 +50,7 @@ def main() -> None:
         with _server(Path(folder)) as (url, process):
             _until_ready(url)
             load, memory = _under_load(url, process, seconds, used)
-    publish("serve", list(_rows(load, memory, seconds)), used_seed=used)
+    publish("serve", list(_rows(load, memory)), used_seed=used)
 
 
 @dataclass
@@ -58,23 +58,25 @@ class Load:
     """What the clients saw.
 
     served: seconds from a request to its clip. waited: the same from the first try on, with the waits that
-        429 asks for. busy: answers 429. failures: all that is neither a clip nor 429.
+        429 asks for. busy: answers 429. failures: all that is neither a clip nor 429. seconds: until the last
+        client had its last answer.
     """
 
     served: list[float] = field(default_factory=list)
     waited: list[float] = field(default_factory=list)
     busy: int = 0
     failures: list[str] = field(default_factory=list)
+    seconds: float = 0.0
 
 
-def _rows(load: Load, memory: list[int], seconds: float) -> Iterator[Row]:
+def _rows(load: Load, memory: list[int]) -> Iterator[Row]:
     """Memory at the end is compared with that after a quarter of the time, when pools and caches are full."""
     part = len(memory) // 4
     early, late = (statistics.median(memory[k * part : (k + 1) * part]) for k in (1, 3))
     for failure in sorted(set(load.failures))[:5]:
         print(f"failure: {failure}", file=sys.stderr)
     yield Row("failures other than 429", len(load.failures), "requests", target=0, op="<=")
-    yield Row("clips", len(load.served) / seconds, "clips/s")
+    yield Row("clips", len(load.served) / load.seconds, "clips/s")
     yield Row("answers 429", load.busy / max(1, load.busy + len(load.served)), "share")
     for name, times in (("request", load.served), ("request with its waits", load.waited)):
         cuts = statistics.quantiles(times, n=100)
@@ -98,6 +100,7 @@ def _under_load(url: str, process: int, seconds: float, used_seed: int) -> tuple
         time.sleep(0.5)
     for client in clients:
         client.join()
+    load.seconds = time.perf_counter() - end + seconds
     return load, memory
 
 
