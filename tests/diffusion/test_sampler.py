@@ -24,7 +24,7 @@ def run(model, tokens, empty, draw):
 
     def run(given=None, *, model=model, empty=empty, objective=None, **changes):
         video_noise, audio_noise = draw(5)
-        config = SamplerConfig(**{"steps": 3, **changes})
+        config = SamplerConfig(**{"steps": 3, "shift": 2.0, "guidance_floor": 0.0, **changes})
         generators = [torch.Generator().manual_seed(k) for k in range(2)]
         return sample(
             model,

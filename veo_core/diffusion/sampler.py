@@ -27,14 +27,14 @@ class SamplerConfig(Record):
         "ddpm: steps with fresh noise, for a DDPM model",
     )
     steps: int = Field(default=16, ge=1, description="steps, each of one batch through the model")
-    shift: float = Field(default=2.0, gt=0, description="above 1: more steps at high noise")
+    shift: float = Field(default=3.0, gt=0, description="above 1: more steps at high noise")
     audio_shift: float | None = Field(default=None, gt=0, description="the sound's shift, where it differs")
-    video_guidance: float = Field(default=4.0, description="guidance scale of the picture, 1 for none")
-    audio_guidance: float = Field(default=4.0, description="guidance scale of the sound, 1 for none")
+    video_guidance: float = Field(default=2.0, description="guidance scale of the picture, 1 for none")
+    audio_guidance: float = Field(default=2.0, description="guidance scale of the sound, 1 for none")
     video_modality: float = Field(default=1.0, description="guidance of the picture by the sound, 1 for none")
     audio_modality: float = Field(default=1.0, description="guidance of the sound by the picture, 1 for none")
     guidance_floor: float = Field(
-        default=0.0,
+        default=0.2,
         ge=0,
         le=1,
         description="noise level below which there is no guidance, where it distorts more than it tells",

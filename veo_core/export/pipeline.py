@@ -112,7 +112,7 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
         video: npt.NDArray[np.uint8] | None = None,
         audio: npt.NDArray[np.float32] | None = None,
         num_inference_steps: int = 16,
-        guidance_scale: float = 4.0,
+        guidance_scale: float = 2.0,
         audio_guidance_scale: float | None = None,
         generator: torch.Generator | list[torch.Generator] | None = None,
         output_type: Literal["np", "pil", "pt"] = "pil",
