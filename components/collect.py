@@ -5,13 +5,14 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import Dataset, Output, OutputPath
 
-from components.stage import CPU, stage_container
+from components.stage import CPU, Launch, stage_container
 
 POOL = CPU
+CACHED = False
 
 
-def build(image: str) -> Any:
-    """The component that runs in `image`."""
+def build(launch: Launch) -> Any:
+    """The component that starts as `launch` says."""
 
     @dsl.container_component
     def collect(
@@ -22,7 +23,7 @@ def build(image: str) -> Any:
         digest: OutputPath(str),  # type: ignore[valid-type]
     ) -> dsl.ContainerSpec:
         return stage_container(
-            image,
+            launch,
             "veo_core.curate.collect",
             root=root,
             seed=seed,

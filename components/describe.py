@@ -5,13 +5,14 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Output, OutputPath
 
-from components.stage import CPU, stage_container
+from components.stage import CPU, Launch, stage_container
 
 POOL = CPU
+CACHED = True
 
 
-def build(image: str) -> Any:
-    """The component that runs in `image`; `parts` makes it wait for the parts of its work."""
+def build(launch: Launch) -> Any:
+    """The component that starts as `launch` says; `parts` makes it wait for the parts of its work."""
 
     @dsl.container_component
     def describe(
@@ -25,7 +26,7 @@ def build(image: str) -> Any:
         digest: OutputPath(str),  # type: ignore[valid-type]
     ) -> dsl.ContainerSpec:
         return stage_container(
-            image,
+            launch,
             "veo_core.curate.describe",
             root=root,
             seed=seed,

@@ -5,16 +5,17 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import Dataset, Input, OutputPath
 
-from components.stage import CPU, stage_part_container
+from components.stage import CPU, Launch, stage_part_container
 
 POOL = CPU
+CACHED = True
 
 
-def build(image: str, stage: str, source: str) -> Any:
-    """The component that runs in `image`.
+def build(launch: Launch, stage: str, source: str) -> Any:
+    """The component that starts as `launch` says.
 
     Args:
-        image: the image that carries `veo_core`.
+        launch: how its process starts.
         stage: the stage's name, such as "prepare".
         source: the stage's input manifest, such as "sources".
     """
@@ -29,7 +30,7 @@ def build(image: str, stage: str, source: str) -> Any:
         digest: OutputPath(str),  # type: ignore[valid-type]
     ) -> dsl.ContainerSpec:
         return stage_part_container(
-            image,
+            launch,
             f"veo_core.curate.{stage}",
             root=root,
             seed=seed,

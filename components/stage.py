@@ -1,15 +1,33 @@
-"""The container of a stage, as its component declares it."""
+"""The container of a stage, as its component declares it.
 
-from typing import Any
+Each component's file says in which POOL its stage runs, and whether remote targets may take its results from
+their CACHED ones. They may where equal inputs give equal bytes: not for what runs on accelerators, which round
+differently from run to run, nor for what reads or changes the world outside (collect, register).
+"""
+
+from typing import Any, NamedTuple
 
 from kfp import dsl
 
-# The pools of machines that a target maps to images, node pools and machine types.
-CPU, ACCELERATOR = "cpu", "accelerator"
+# The pools that a target maps to images and machines: machines without accelerator, one machine with
+# accelerators, and all the machines that share a training.
+CPU, ACCELERATOR, TRAINING = "cpu", "accelerator", "training"
+
+
+class Launch(NamedTuple):
+    """How a stage's process starts.
+
+    Attributes:
+        image: the image that carries `veo_core`.
+        launcher: a module with its flags that starts the stage's module; empty where the stage starts by itself.
+    """
+
+    image: str
+    launcher: tuple[str, ...] = ()
 
 
 def stage_container(
-    image: str,
+    launch: Launch,
     module: str,
     *,
     root: Any,
@@ -23,7 +41,7 @@ def stage_container(
     """`python -m MODULE` with the flags of `veo_core.stage.stage_main`.
 
     Args:
-        image: the image that carries `veo_core`.
+        launch: how the process starts.
         module: the stage's module.
         root, seed, config: the component's input parameters.
         manifest, digest: its output artifact and the output parameter that repeats the artifact's digest.
@@ -35,11 +53,11 @@ def stage_container(
         arguments += ["--output", name, path]
     arguments += ["--manifest", manifest.path, "--digest", digest]
     arguments += ["--executor-output", "{{$.outputs.output_file}}"]
-    return _container(image, module, arguments)
+    return _container(launch, module, arguments)
 
 
 def stage_part_container(
-    image: str,
+    launch: Launch,
     module: str,
     *,
     root: Any,
@@ -51,7 +69,7 @@ def stage_part_container(
 ) -> dsl.ContainerSpec:
     """`python -m MODULE --part I/N`: does a part of the work and publishes nothing but that it is done."""
     arguments = _common(root, seed, config, inputs)
-    return _container(image, module, [*arguments, "--part", part, "--digest", digest])
+    return _container(launch, module, [*arguments, "--part", part, "--digest", digest])
 
 
 def _common(root: Any, seed: Any, config: Any, inputs: dict[str, tuple[Any, Any]]) -> list[Any]:
@@ -62,5 +80,6 @@ def _common(root: Any, seed: Any, config: Any, inputs: dict[str, tuple[Any, Any]
     return arguments
 
 
-def _container(image: str, module: str, arguments: list[Any]) -> dsl.ContainerSpec:
-    return dsl.ContainerSpec(image=image, command=["python", "-m", module], args=arguments)
+def _container(launch: Launch, module: str, arguments: list[Any]) -> dsl.ContainerSpec:
+    command = ["python", "-m", *launch.launcher, module]
+    return dsl.ContainerSpec(image=launch.image, command=command, args=arguments)

@@ -40,23 +40,23 @@ class _Stages:
         self._common = common
 
     def task(self, module: ModuleType, **arguments: Any) -> Any:
-        return self._placed(module.build(self._target.images[module.POOL]), module.POOL, arguments)
+        return self._placed(module, module.build(self._target.launches[module.POOL]), arguments)
 
     def per_item(self, module: ModuleType, source: str, before: Any, parts: Any, config: Any) -> Any:
         """A stage whose work may be done in parts at a time; without parts it does all of it by itself."""
         name = module.__name__.rsplit(".", 1)[-1]
-        component = part.build(self._target.images[part.POOL], name, source)
+        component = part.build(self._target.launches[part.POOL], name, source)
         with dsl.ParallelFor(parts, name=f"{name}-parts") as item:
-            done = self._placed(
-                component, part.POOL, {"config": config, "part": item} | _input("items", before)
-            )
+            done = self._placed(part, component, {"config": config, "part": item} | _input("items", before))
         return self.task(
             module, config=config, parts=dsl.Collected(done.outputs["digest"]), **_input(source, before)
         )
 
-    def _placed(self, component: Any, pool: str, arguments: dict[str, Any]) -> Any:
-        task = component(**self._common, **arguments)
-        self._target.place(task, pool)
+    def _placed(self, module: ModuleType, component: Any, arguments: dict[str, Any]) -> Any:
+        task = self._target.wrap(component, module.POOL)(**self._common, **arguments)
+        self._target.place(task, module.POOL)
+        if not (module.CACHED or self._target.caches_by_content):
+            task.set_caching_options(False)
         return task
 
 
@@ -108,7 +108,7 @@ def build_pipeline(target: Target, defaults: Defaults) -> Any:
     """The whole pipeline for a target.
 
     Args:
-        target: images and placement.
+        target: images, launchers and placement.
         defaults: default values of the pipeline's parameters, such as a preset's.
     """
 

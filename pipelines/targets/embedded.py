@@ -2,13 +2,19 @@
 
 from typing import Any
 
-from components.stage import ACCELERATOR, CPU
+from components.stage import ACCELERATOR, CPU, TRAINING, Launch
 from pipelines.targets.target import Target
 
 
 def _place(task: Any, pool: str) -> None:
-    if pool == ACCELERATOR:
+    if pool != CPU:
         task.set_accelerator_type("embedded").set_accelerator_limit(1)
 
 
-EMBEDDED = Target(name="embedded", images={CPU: "embedded", ACCELERATOR: "embedded"}, place=_place)
+EMBEDDED = Target(
+    name="embedded",
+    root="store",
+    launches=dict.fromkeys((CPU, ACCELERATOR, TRAINING), Launch("embedded")),
+    place=_place,
+    caches_by_content=True,
+)

@@ -98,7 +98,7 @@ def check_slice(accelerator: str | None, count: int, hosts: int, topology: str |
     if hosts * count != chips:
         fitting = f"take {chips // count} hosts" if chips % count == 0 else "take hosts of fewer chips"
         raise ValueError(
-            f"tpu_topology: {topology} has {chips} chips, but {hosts} x {count} are {hosts * count}; {fitting}"
+            f"tpu_topology: {topology} has {chips} chips, {hosts} hosts x {count} are {hosts * count}; {fitting}"
         )
     if topology != _ALONE.get(count, topology):
         raise ValueError(

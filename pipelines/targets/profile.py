@@ -11,7 +11,8 @@ from veo_core.records.base import Record, read_yaml
 
 Label = Annotated[str, Field(pattern=r"^[a-z0-9_-]{0,63}$")]
 LabelKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
-Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|[KMGT]i?)?$")]
+Cpus = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?m?$")]
+Bytes = Annotated[str, Field(pattern=r"^[0-9]+([KMGT]i?)?$")]
 
 
 class VertexCpuPool(Record):
@@ -90,10 +91,15 @@ class VertexProfile(Record):
     cmek_key: str | None = Field(
         default=None, pattern=r"^projects/[^/]+/locations/[^/]+/keyRings/[^/]+/cryptoKeys/[^/]+$"
     )
-    labels: dict[LabelKey, Label] = {}
+    labels: dict[LabelKey, Label] = Field(default={})
     experiment: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,127}$")
     images: str
     pools: VertexPools
+
+    @property
+    def root(self) -> str:
+        """Address of the store."""
+        return f"{self.bucket}/store"
 
 
 class Secret(Record):
@@ -109,12 +115,18 @@ class Secret(Record):
 
 
 class KubeflowCpuPool(Record):
-    """Nodes of the stages that need no accelerator; `cpu` and `memory` are limits, as Kubernetes writes them."""
+    """Nodes of the stages that need no accelerator.
 
-    cpu: Quantity
-    memory: Quantity
-    node_selector: dict[str, str] = {}
-    tolerations: list[str] = []
+    Attributes:
+        cpu, memory: limits of a step, as Kubernetes writes them.
+        node_selector: labels of the nodes.
+        tolerations: keys of taints that the steps tolerate.
+    """
+
+    cpu: Cpus
+    memory: Bytes
+    node_selector: dict[str, str] = Field(default={})
+    tolerations: list[str] = Field(default=[])
 
 
 class KubeflowAccelerator(Record):
@@ -137,10 +149,10 @@ class KubeflowAccelerator(Record):
     nodes: int = Field(default=1, ge=1)
     tpu_accelerator: str | None = None
     tpu_topology: str | None = None
-    cpu: Quantity
-    memory: Quantity
-    shared_memory: Quantity = "16Gi"
-    node_selector: dict[str, str] = {}
+    cpu: Cpus
+    memory: Bytes
+    shared_memory: Bytes = "16Gi"
+    node_selector: dict[str, str] = Field(default={})
     tolerations: list[str] = Field(min_length=1)
 
     @property
@@ -183,7 +195,7 @@ class KubeflowProfile(Record):
     root: str = Field(pattern=r"^(s3|gs)://\S+$")
     experiment: str = "Default"
     service_account: str
-    secrets: list[Secret] = []
+    secrets: list[Secret] = Field(default=[])
     queue: str | None = None
     images: str
     pools: KubeflowPools
@@ -207,8 +219,3 @@ def load_profile(path: str | Path) -> Profile:
     if target not in _PROFILES:
         raise UsageError(f"{path}: target: must be one of {', '.join(_PROFILES)}, got {target!r}")
     return _PROFILES[target].parse(value, where=str(path))
-
-
-def images_path(profile: Profile, path: str | Path) -> Path:
-    """Where the lock file of the images lies, for a profile that was read from `path`."""
-    return Path(path).parent / profile.images

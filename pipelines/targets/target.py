@@ -4,6 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from components.stage import Launch
+
+
+def _as_it_is(component: Any, pool: str) -> Any:
+    return component
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -11,10 +17,16 @@ class Target:
 
     Attributes:
         name: names the compiled file.
-        images: the image of each pool.
+        root: where data lies, unless a run says otherwise.
+        launches: how a stage of each pool starts.
         place: puts a task on the machines of a pool.
+        wrap: makes a component the job of a pool, where the target's own jobs run the containers.
+        caches_by_content: whether its cache sees code and content, so that every stage may use it.
     """
 
     name: str
-    images: Mapping[str, str]
+    root: str
+    launches: Mapping[str, Launch]
     place: Callable[[Any, str], None]
+    wrap: Callable[[Any, str], Any] = _as_it_is
+    caches_by_content: bool = False

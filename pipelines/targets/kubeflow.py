@@ -1,0 +1,94 @@
+"""Self-hosted Kubeflow Pipelines: steps on labelled and tainted nodes, trainings of many nodes as TrainJobs."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kfp import kubernetes
+
+from components.stage import ACCELERATOR, CPU, TRAINING, Launch
+from pipelines.targets.images import Images
+from pipelines.targets.machines import one_host_topology
+from pipelines.targets.profile import KubeflowAccelerator, KubeflowCpuPool, KubeflowProfile
+from pipelines.targets.target import Target
+
+RETRIES = 3
+_QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+_TPU_LABEL, _TOPOLOGY_LABEL = "cloud.google.com/gke-tpu-accelerator", "cloud.google.com/gke-tpu-topology"
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """What a step asks of the cluster; without accelerators, `resource` is empty."""
+
+    pool: KubeflowCpuPool | KubeflowAccelerator
+    labels: dict[str, str]
+    resource: str = ""
+    count: int = 0
+    shared_memory: str = ""
+
+
+def kubeflow_target(profile: KubeflowProfile, images: Images, choice: KubeflowAccelerator) -> Target:
+    """The target of a profile with one of its choices of accelerators."""
+    train = images["train-tpu" if choice.is_tpu else "train-gpu"]
+    many = choice.nodes > 1
+    cpu, accelerator = _cpu_nodes(profile.pools.cpu), _accelerator_nodes(choice)
+    nodes = {CPU: cpu, ACCELERATOR: accelerator, TRAINING: cpu if many else accelerator}
+
+    def place(task: Any, pool: str) -> None:
+        _place(task, nodes[pool])
+        for secret in profile.secrets:
+            kubernetes.use_secret_as_env(task, secret.name, {key: name for name, key in secret.env.items()})
+        if profile.queue is not None:
+            kubernetes.add_pod_label(task, _QUEUE_LABEL, profile.queue)
+        task.set_retry(RETRIES, backoff_duration="60s")
+
+    launcher = _train_job(profile, train, choice) if many else ("veo_core.launch.start",)
+    return Target(
+        name="kubeflow",
+        root=profile.root,
+        launches={CPU: Launch(images["curate"]), ACCELERATOR: Launch(train), TRAINING: Launch(train, launcher)},
+        place=place,
+    )
+
+
+def _cpu_nodes(pool: KubeflowCpuPool) -> _Nodes:
+    return _Nodes(pool, pool.node_selector)
+
+
+def _accelerator_nodes(choice: KubeflowAccelerator) -> _Nodes:
+    """One node of a choice."""
+    labels = _labels(choice, one_host_topology(choice.count)) if choice.is_tpu else choice.node_selector
+    return _Nodes(choice, labels, choice.resource, choice.count, choice.shared_memory)
+
+
+def _labels(choice: KubeflowAccelerator, topology: str | None) -> dict[str, str]:
+    """The labels of a choice's nodes; GKE labels those of TPUs by the slice that they belong to."""
+    if choice.tpu_accelerator is None or topology is None:
+        return choice.node_selector
+    return choice.node_selector | {_TPU_LABEL: choice.tpu_accelerator, _TOPOLOGY_LABEL: topology}
+
+
+def _place(task: Any, nodes: _Nodes) -> None:
+    task.set_cpu_limit(nodes.pool.cpu).set_memory_limit(nodes.pool.memory)
+    for key, value in sorted(nodes.labels.items()):
+        kubernetes.add_node_selector(task, key, value)
+    for key in nodes.pool.tolerations:
+        kubernetes.add_toleration(task, key=key, operator="Exists")
+    if nodes.resource:
+        task.set_accelerator_type(nodes.resource).set_accelerator_limit(nodes.count)
+        kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", "Memory", nodes.shared_memory)
+
+
+def _train_job(profile: KubeflowProfile, image: str, choice: KubeflowAccelerator) -> tuple[str, ...]:
+    """The step that runs a stage on many nodes: it creates a TrainJob and follows it to its end."""
+    flags = ["--image", image, "--nodes", str(choice.nodes)]
+    flags += ["--resource", choice.resource, "--count", str(choice.count)]
+    if profile.queue is not None:
+        flags += ["--queue", profile.queue]
+    for key, value in sorted(_labels(choice, choice.tpu_topology).items()):
+        flags += ["--node-selector", f"{key}={value}"]
+    for key in choice.tolerations:
+        flags += ["--toleration", key]
+    if choice.tpu_topology is not None:
+        flags += ["--topology", choice.tpu_topology]
+    return ("veo_core.launch.trainjob", *flags)

@@ -1,0 +1,29 @@
+"""The remote target that a profile describes."""
+
+from pathlib import Path
+
+from pipelines.targets.images import Images
+from pipelines.targets.kubeflow import kubeflow_target
+from pipelines.targets.profile import VertexProfile, load_profile
+from pipelines.targets.target import Target
+from pipelines.targets.vertex import vertex_target
+from veo_core.errors import UsageError
+
+
+def load_target(path: Path, choice: int = 0) -> Target:
+    """The target of the profile at `path`.
+
+    Args:
+        choice: index into the profile's choices of accelerators; the next one serves where the first is not free.
+
+    Raises:
+        UsageError: the profile or its images do not read, or there is no such choice.
+    """
+    profile = load_profile(path)
+    choices = len(profile.pools.accelerator)
+    if not 0 <= choice < choices:
+        raise UsageError(f"{path}: choice {choice}: pools.accelerator has the choices 0 to {choices - 1}")
+    images = Images(path.parent / profile.images)
+    if isinstance(profile, VertexProfile):
+        return vertex_target(profile, images, profile.pools.accelerator[choice])
+    return kubeflow_target(profile, images, profile.pools.accelerator[choice])
