@@ -26,6 +26,7 @@ class Submission:
         cached: whether tasks may use results that are there already.
         follow: whether to wait for the end.
         clips: how many clips of footage are expected, where that is known.
+        choice: the first of the profile's choices of accelerators to use.
     """
 
     path: Path
@@ -38,16 +39,17 @@ class Submission:
     follow: bool
     dry_run: bool
     clips: int | None
+    choice: int
 
-    def compiled(self, choice: int = 0) -> Compiled:
+    def compiled(self, choice: int) -> Compiled:
         """The pipeline with one of the profile's choices of accelerators, which takes the parameters.
 
         Raises:
             UsageError: the images are not digests, or the pipeline does not take the parameters.
         """
-        compiled = Compiled.of(self.path, self.pipeline, choice, cached=self.cached)
+        compiled = Compiled.of(self.path, self.pipeline, choice)
         compiled.check(self.parameters)
-        return compiled
+        return compiled if self.cached else compiled.without_caching()
 
 
 def parser(prog: str, description: str) -> Parser:
@@ -67,7 +69,12 @@ def parser(prog: str, description: str) -> Parser:
     )
     made.add_argument("--seed", type=int, help="seed of everything random")
     made.add_argument("--footage", metavar="URI", help="gs:// or s3:// prefix, or a list of URLs, of footage")
-    made.add_argument("--clips", type=int, metavar="N", help="clips expected of the footage, for the estimate")
+    made.add_argument(
+        "--clips", type=int, metavar="N", help="clips expected of the footage, for the estimate"
+    )
+    made.add_argument(
+        "--choice", type=int, default=0, metavar="N", help="first choice of accelerators to use, from 0 on"
+    )
     made.add_argument("--no-cache", action="store_true", help="run every task anew")
     made.add_argument("--no-follow", action="store_true", help="do not wait for the end")
     made.add_argument("--dry-run", action="store_true", help="print what would be sent, and send nothing")
@@ -96,15 +103,17 @@ def read(arguments: argparse.Namespace) -> Submission:
         cached=not arguments.no_cache,
         follow=not arguments.no_follow,
         dry_run=arguments.dry_run,
+        choice=arguments.choice,
         clips=arguments.clips or _world_clips(recipe),
     )
 
 
 def _remote_footage(place: str) -> dict[str, Any]:
-    section = footage_section(place)
-    if section.get("folder", "").startswith("/"):
-        raise UsageError(f"--footage {place}: remote machines cannot read it; copy it to gs:// or s3:// first")
-    return section
+    if "://" not in place:
+        raise UsageError(
+            f"--footage {place}: remote machines cannot read it; copy it to gs:// or s3:// first"
+        )
+    return footage_section(place)
 
 
 def _check_remote(recipe: BaseRecipe) -> None:

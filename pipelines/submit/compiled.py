@@ -1,5 +1,6 @@
 """A pipeline compiled for a profile: its documents, its interface, its identity."""
 
+import copy
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,9 @@ from pipelines.targets.remote import load_target
 from veo_core.errors import UsageError
 from veo_core.records.base import sha256_bytes
 
+_LAUNCHER = (
+    "gcr.io/ml-pipeline/google-cloud-pipeline-components:"  # Vertex starts custom jobs by one of its own
+)
 _TYPES: dict[str, tuple[type, ...]] = {
     "STRING": (str,),
     "BOOLEAN": (bool,),
@@ -32,14 +36,13 @@ class Compiled:
     text: str
 
     @classmethod
-    def of(cls, profile: Path, pipeline: str, choice: int = 0, *, cached: bool = True) -> "Compiled":
+    def of(cls, profile: Path, pipeline: str, choice: int) -> "Compiled":
         """Compile a pipeline.
 
         Args:
             profile: file of the profile.
             pipeline: "pipeline" or "curation".
             choice: index into the profile's choices of accelerators.
-            cached: whether tasks may use results that are there already.
 
         Raises:
             UsageError: the profile, its images or its choices are wrong.
@@ -48,8 +51,7 @@ class Compiled:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "pipeline.yaml"
             compile_target(target, pipeline, path)
-            compiled = cls(path.read_text())
-        return compiled if cached else compiled._without_caching()
+            return cls(path.read_text())
 
     @cached_property
     def documents(self) -> list[dict[str, Any]]:
@@ -87,14 +89,32 @@ class Compiled:
             if name not in parameters and "defaultValue" not in definition:
                 raise UsageError(f"parameter {name}: the pipeline {self.name} cannot run without it")
 
-    def _without_caching(self) -> "Compiled":
-        for task in self._tasks():
-            task["cachingOptions"] = {}
-        return Compiled("---\n".join(yaml.safe_dump(document) for document in self.documents))
+    def images(self) -> Iterator[str]:
+        """The images of the project's own containers, also those inside of custom jobs."""
+        for executor in self.spec["deploymentSpec"]["executors"].values():
+            image = executor["container"]["image"]
+            if not image.startswith(_LAUNCHER):
+                yield image
+        for task in self.tasks():
+            pools = task.get("inputs", {}).get("parameters", {}).get("worker_pool_specs")
+            for pool in pools["runtimeValue"]["constant"] if pools else []:
+                yield pool["container_spec"]["image_uri"]
 
-    def _tasks(self) -> Iterator[dict[str, Any]]:
-        for component in [self.spec["root"], *self.spec["components"].values()]:
-            yield from component.get("dag", {}).get("tasks", {}).values()
+    def tasks(self) -> Iterator[dict[str, Any]]:
+        """The tasks of the pipeline and of the groups in it."""
+        return _tasks(self.spec)
+
+    def without_caching(self) -> "Compiled":
+        """The same pipeline whose tasks use no results that are there already."""
+        documents = copy.deepcopy(self.documents)
+        for task in _tasks(documents[0]):
+            task["cachingOptions"] = {}
+        return Compiled("---\n".join(yaml.safe_dump(document) for document in documents))
+
+
+def _tasks(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for component in [spec["root"], *spec["components"].values()]:
+        yield from component.get("dag", {}).get("tasks", {}).values()
 
 
 def _fits(value: Any, expected: str) -> bool:

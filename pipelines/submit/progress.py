@@ -1,7 +1,8 @@
 """Following a run that lies with a service: a line for every change, and how it ended."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -40,6 +41,16 @@ class Look:
     def failed(self) -> dict[str, str]:
         """Why each failed task failed."""
         return {name: task.error for name, task in self.tasks.items() if task.state == "failed"}
+
+
+def named(tasks: Iterable[tuple[str, Task]]) -> dict[str, Task]:
+    """Tasks by name; the later ones of a name, such as a loop's, have a number after it."""
+    seen = Counter[str]()
+    result = {}
+    for name, task in tasks:
+        seen[name] += 1
+        result[name if seen[name] == 1 else f"{name} {seen[name]}"] = task
+    return result
 
 
 def say(text: str) -> None:

@@ -9,7 +9,6 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +84,11 @@ def _private_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
 
 
 def write_account_key(path: Path, project: str) -> str:
-    """Write a service account's key file, as `gcloud iam service-accounts keys create` does; its private key."""
+    """Write a service account's key file, as `gcloud iam service-accounts keys create` does.
+
+    Returns:
+        The private key in it.
+    """
     private = _private_pem(rsa.generate_private_key(public_exponent=65537, key_size=2048)).decode()
     account = {
         "type": "service_account",
@@ -101,14 +104,15 @@ def write_account_key(path: Path, project: str) -> str:
 
 
 class Proxy:
-    """An HTTP proxy whose CONNECT leads to the local server of a host's name, and nowhere else."""
+    """An HTTP proxy whose CONNECT to a host of Google leads to a local server, and nowhere else."""
 
-    def __init__(self, routes: Mapping[str, int]) -> None:
+    def __init__(self, *, grpc: int, rest: int) -> None:
         """
         Args:
-            routes: local ports by the end of the host's name; the first that fits.
+            grpc: local port of those that speak HTTP/2.
+            rest: local port of those that do not.
         """
-        self._routes = routes
+        self._grpc, self._rest = grpc, rest
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
@@ -128,16 +132,32 @@ class Proxy:
             while b"\r\n\r\n" not in request:
                 request += client.recv(4096)
             host = request.split()[1].decode().partition(":")[0]
-            port = next((port for end, port in self._routes.items() if host.endswith(end)), None)
-            if port is None:
+            if not host.endswith((".googleapis.com", ".pkg.dev")):
                 client.sendall(b"HTTP/1.1 502 no such host\r\n\r\n")
                 return
+            client.sendall(b"HTTP/1.1 200 connected\r\n\r\n")
+            hello = _first_record(client)
+            port = self._grpc if _HTTP2 in hello else self._rest
             with socket.create_connection(("127.0.0.1", port)) as server:
-                client.sendall(b"HTTP/1.1 200 connected\r\n\r\n")
+                server.sendall(hello)
                 forth = threading.Thread(target=_copy, args=(client, server), daemon=True)
                 forth.start()
                 _copy(server, client)
                 forth.join()
+
+
+_HTTP2 = b"\x02h2"  # in the list of protocols that a client offers
+
+
+def _first_record(client: socket.socket) -> bytes:
+    """TLS's first message, in which the client says what it speaks."""
+    record = client.recv(5)
+    while len(record) < 5 or len(record) < 5 + int.from_bytes(record[3:5], "big"):
+        data = client.recv(4096)
+        if not data:
+            break
+        record += data
+    return record
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:

@@ -109,9 +109,7 @@ class KfpServer:
         pipeline, name = request.first("pipelineid"), request.first("name")
         if pipeline not in self.pipelines:
             raise _error(404, f"pipeline {pipeline} does not exist")
-        if any(
-            (item.pipeline_id, item.display_name) == (pipeline, name) for item in self.versions.values()
-        ):
+        if any((item.pipeline_id, item.display_name) == (pipeline, name) for item in self.versions.values()):
             raise _error(409, f"pipeline version {name} already exists")
         version = api.V2beta1PipelineVersion(
             pipeline_id=pipeline,
@@ -175,6 +173,8 @@ class KfpServer:
         return {}
 
     def _in_namespace(self, namespace: str | None) -> None:
+        if not self.multi_user and namespace:
+            raise _error(400, "an installation for a single user has no namespaces")
         if self.multi_user and not namespace:
             raise _error(400, "a namespace is required in multi-user mode")
 

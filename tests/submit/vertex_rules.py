@@ -76,11 +76,12 @@ def custom_jobs(spec: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
             known = definitions.get("parameters", {})
             if "worker_pool_specs" in known:
                 given = task.get("inputs", {}).get("parameters", {})
-                values = {
-                    key: given.get(key, {}).get("runtimeValue", {}).get("constant", known[key].get("defaultValue"))
-                    for key in known
-                }  # fmt: skip
-                yield name, values
+                set_here = {
+                    key: value["runtimeValue"]["constant"]
+                    for key, value in given.items()
+                    if "runtimeValue" in value
+                }
+                yield name, {key: value.get("defaultValue") for key, value in known.items()} | set_here
 
 
 def _custom_job_problems(spec: Mapping[str, Any]) -> Iterator[str]:

@@ -238,4 +238,4 @@ def serving(server: VertexServer, authority: Authority) -> Iterator[VertexServer
     try:
         yield server
     finally:
-        listening.stop(grace=None)
+        listening.stop(grace=None).wait()
