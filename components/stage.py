@@ -1,8 +1,8 @@
 """The container of a stage, as its component declares it.
 
-Each component's file says in which POOL its stage runs, and whether remote targets may take its results from
-their CACHED ones. They may where equal inputs give equal bytes: not for what runs on accelerators, which round
-differently from run to run, nor for what reads or changes the world outside (collect, register).
+Each component's file says in which POOL its stage runs, and whether remote targets take CACHED results for
+it. They do where equal inputs give equal bytes: not for what runs on accelerators, which round differently
+from run to run, nor for what reads or changes the world outside (collect, register).
 """
 
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ class Launch(NamedTuple):
 
     Attributes:
         image: the image that carries `veo_core`.
-        launcher: a module with its flags that starts the stage's module; empty where the stage starts by itself.
+        launcher: a module with its flags that starts the stage's module; empty where that starts by itself.
     """
 
     image: str

@@ -48,7 +48,7 @@ def compile_target(target: Target, pipeline: str, path: Path) -> None:
     # kfp's leading comment lists defaults in an order that changes from process to process.
     body = path.read_text().split("\ncomponents:\n", 1)[1]
     path.write_text(f"# Made by `make compile`.\ncomponents:\n{body}")
-    found = violations(target.name, list(yaml.safe_load_all(path.read_text())))
+    found = violations(target.name, list(yaml.load_all(path.read_text(), yaml.CSafeLoader)))
     if found:
         raise UsageError(f"{target.name}, {pipeline}: {found[0]}")
 

@@ -55,6 +55,8 @@ class _Stages:
     def _placed(self, module: ModuleType, component: Any, arguments: dict[str, Any]) -> Any:
         task = self._target.wrap(component, module.POOL)(**self._common, **arguments)
         self._target.place(task, module.POOL)
+        if self._target.retries:
+            task.set_retry(self._target.retries, backoff_duration="60s")
         if not (module.CACHED or self._target.caches_by_content):
             task.set_caching_options(False)
         return task

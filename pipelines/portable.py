@@ -1,7 +1,7 @@
 """The subset of compiled IR that every place runs alike, and what a compiled file does outside of it.
 
-Older Kubeflow back ends and Vertex lack some constructs, the embedded engine refuses them, and a file that goes to
-others must hold neither secrets nor images that may change under their name.
+Older Kubeflow back ends and Vertex lack some constructs, and the embedded engine refuses them. A file that
+goes to others must hold neither secrets nor images that may change under their name.
 """
 
 import re
@@ -16,8 +16,9 @@ Document = Mapping[str, Any]
 _VERTEX_LAUNCHER = re.compile(r"^gcr\.io/ml-pipeline/google-cloud-pipeline-components:[0-9.]+$")
 _IMAGE_KEYS = {"image", "imageUri", "image_uri"}
 _VOLUMES = {"pvcMount", "genericEphemeralVolume", "workspace", "pipelineConfig"}
+_CREATES_VOLUME = "argostub/createpvc"
 _ITERATORS = {"parameterIterator", "artifactIterator"}
-_SECRET_NAME = re.compile(r"(?i)(password|passwd|secret|token|api_?key|access_?key|credential)")
+_SECRET_NAME = re.compile(r"(?i)(^|_)(password|secret|token|credentials|(api|access|secret|private)_?key)$")
 _SECRET_VALUE = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY|\bAKIA[0-9A-Z]{16}\b|\bAIza[0-9A-Za-z_-]{35}|\bya29\.[0-9A-Za-z_-]+"
     r"|\bgh[pousr]_[0-9A-Za-z]{36}|\bhf_[0-9A-Za-z]{30,}|\bsk-[0-9A-Za-z_-]{20,}"
@@ -34,7 +35,7 @@ def violations(target: str, documents: Sequence[Document]) -> list[str]:
     found = [*_documents(target, documents), *_constructs(documents[0])]
     for document in documents:
         for path, key, value in _walk(document):
-            found += _value_violations(target, path, key, value)
+            found += [*_value_violations(target, path, key, value), *_secrets(path, key, value)]
     return found
 
 
@@ -79,12 +80,21 @@ def _value_violations(target: str, path: str, key: str, value: Any) -> Iterator[
         yield f"{path}: {key} is not in the shared pipeline; keep data in the object store"
     if not isinstance(value, str):
         return
-    if "{{$.workspace_path" in value or value == "argostub/createpvc":
-        yield f"{path}: volumes are not in the shared pipeline; keep data in the object store"
+    if value == _CREATES_VOLUME:
+        yield f"{path}: {value} is not in the shared pipeline; keep data in the object store"
     elif key in _IMAGE_KEYS and not _image_is_fixed(target, value):
         yield f"{path}: image {value} is not given by its digest"
-    if _SECRET_VALUE.search(value):
-        yield f"{path}: holds what looks like a secret; take it from the environment"
+
+
+def _secrets(path: str, key: str, value: Any) -> Iterator[str]:
+    """Values that look like secrets, or stand under a secret's name as settings or environment variables."""
+    if "secretAs" in path:
+        return  # names of a Kubernetes secret and of its keys
+    named = key
+    if isinstance(value, Mapping) and {"name", "value"} <= value.keys():
+        named, value = value["name"], value["value"]
+    if isinstance(value, str) and value and (_SECRET_NAME.search(named) or _SECRET_VALUE.search(value)):
+        yield f"{path}: holds a secret; leave it out, and let the step take it from its environment"
 
 
 def _image_is_fixed(target: str, image: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipelines.submit.arguments import Submission
 from pipelines.submit.compiled import Compiled, as_json
-from pipelines.targets.profile import VertexAccelerator, VertexProfile
+from pipelines.targets.profile import VertexProfile
 from veo_core.errors import UsageError
 from veo_core.plan.estimate import ACCELERATOR_POOL, CPU_POOL, Estimate, Pool, estimate
 
@@ -52,21 +52,15 @@ def _cost(submission: Submission) -> Iterator[str]:
 def _estimate(submission: Submission, clips: int) -> Estimate:
     values: dict[str, Any] = submission.recipe.model_dump()
     parts = max(1, values["parts"])
-    cpu, accelerator = CPU_POOL, ACCELERATOR_POOL
+    cpu, accelerator = CPU_POOL.model_copy(update={"count": parts}), ACCELERATOR_POOL
     profile = submission.profile
     if isinstance(profile, VertexProfile):
-        pool = profile.pools.cpu
-        cpu = Pool(machine=pool.machine_type, purchase="spot" if pool.spot else "on_demand")
-        accelerator = _pool(profile.pools.accelerator[submission.choice])
-    return estimate(
-        clips,
-        profile.target,
-        size=values["train_base"]["size"],
-        cpu=cpu.model_copy(update={"count": parts}),
-        accelerator=accelerator,
-    )
+        choice = profile.pools.accelerator[submission.choice]
+        cpu = _pool(profile.pools.cpu.machine_type, parts, spot=profile.pools.cpu.spot)
+        accelerator = _pool(choice.machine_type, choice.replicas, spot=choice.scheduling == "spot")
+    size = values["train_base"]["size"]
+    return estimate(clips, profile.target, size=size, cpu=cpu, accelerator=accelerator)
 
 
-def _pool(choice: VertexAccelerator) -> Pool:
-    purchase = "spot" if choice.scheduling == "spot" else "on_demand"
-    return Pool(machine=choice.machine_type, count=choice.replicas, purchase=purchase)
+def _pool(machine: str, count: int, *, spot: bool) -> Pool:
+    return Pool(machine=machine, count=count, purchase="spot" if spot else "on_demand")

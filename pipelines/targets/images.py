@@ -11,7 +11,7 @@ DIGEST = re.compile(r"^[^@\s]+@sha256:[0-9a-f]{64}$")
 
 
 class Images:
-    """The content of an images.lock.json: the name of an image, such as "curate" -> REPOSITORY@sha256:DIGEST."""
+    """The content of an images.lock.json: an image's name, such as "curate" -> REPOSITORY@sha256:DIGEST."""
 
     def __init__(self, path: Path) -> None:
         """Read the file.
@@ -24,7 +24,9 @@ class Images:
             raise UsageError(f"{path}: expected image names with their digests; run `make push`")
         for name, image in images.items():
             if not DIGEST.match(str(image)):
-                raise UsageError(f"{path}: {name}: {image} is no digest, REPOSITORY@sha256:...; run `make push`")
+                raise UsageError(
+                    f"{path}: {name}: {image} is no digest, REPOSITORY@sha256:...; run `make push`"
+                )
         self._path = path
         self._images: Mapping[str, str] = images
 

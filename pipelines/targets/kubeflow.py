@@ -1,4 +1,4 @@
-"""Self-hosted Kubeflow Pipelines: steps on labelled and tainted nodes, trainings of many nodes as TrainJobs."""
+"""Self-hosted Kubeflow: steps on labelled and tainted nodes, trainings on many nodes as TrainJobs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from pipelines.targets.machines import one_host_topology
 from pipelines.targets.profile import KubeflowAccelerator, KubeflowCpuPool, KubeflowProfile
 from pipelines.targets.target import Target
 
-RETRIES = 3
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 (where data loaders and collectives look for it)
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _TPU_LABEL, _TOPOLOGY_LABEL = "cloud.google.com/gke-tpu-accelerator", "cloud.google.com/gke-tpu-topology"
 
@@ -37,17 +37,22 @@ def kubeflow_target(profile: KubeflowProfile, images: Images, choice: KubeflowAc
     def place(task: Any, pool: str) -> None:
         _place(task, nodes[pool])
         for secret in profile.secrets:
-            kubernetes.use_secret_as_env(task, secret.name, {key: name for name, key in secret.env.items()})
+            for variable, key in secret.env.items():
+                kubernetes.use_secret_as_env(task, secret.name, {key: variable})
         if profile.queue is not None:
             kubernetes.add_pod_label(task, _QUEUE_LABEL, profile.queue)
-        task.set_retry(RETRIES, backoff_duration="60s")
 
     launcher = _train_job(profile, train, choice) if many else ("veo_core.launch.start",)
     return Target(
         name="kubeflow",
         root=profile.root,
-        launches={CPU: Launch(images["curate"]), ACCELERATOR: Launch(train), TRAINING: Launch(train, launcher)},
+        launches={
+            CPU: Launch(images["curate"]),
+            ACCELERATOR: Launch(train),
+            TRAINING: Launch(train, launcher),
+        },
         place=place,
+        retries=3,
     )
 
 
@@ -76,7 +81,7 @@ def _place(task: Any, nodes: _Nodes) -> None:
         kubernetes.add_toleration(task, key=key, operator="Exists")
     if nodes.resource:
         task.set_accelerator_type(nodes.resource).set_accelerator_limit(nodes.count)
-        kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", "Memory", nodes.shared_memory)
+        kubernetes.empty_dir_mount(task, "shared-memory", _SHARED_MEMORY, "Memory", nodes.shared_memory)
 
 
 def _train_job(profile: KubeflowProfile, image: str, choice: KubeflowAccelerator) -> tuple[str, ...]:

@@ -6,7 +6,6 @@ many chips a host has, and hosts x chips per host is the product of the topology
 
 import difflib
 import math
-import re
 from dataclasses import dataclass
 
 
@@ -94,15 +93,15 @@ def check_slice(accelerator: str | None, count: int, hosts: int, topology: str |
         raise ValueError(f"count: a host of {accelerator} has 1, 4 or 8 chips, not {count}")
     if topology not in _TOPOLOGIES:
         raise ValueError(f"tpu_topology: {accelerator} comes as {', '.join(_TOPOLOGIES)}, not as {topology}")
-    chips = math.prod(map(int, re.findall(r"\d+", topology)))
-    if hosts * count != chips:
-        fitting = f"take {chips // count} hosts" if chips % count == 0 else "take hosts of fewer chips"
-        raise ValueError(
-            f"tpu_topology: {topology} has {chips} chips, {hosts} hosts x {count} are {hosts * count}; {fitting}"
-        )
     if topology != _ALONE.get(count, topology):
         raise ValueError(
-            f"tpu_topology: hosts of {count} chips stand alone as {_ALONE[count]}; take hosts of 4 chips"
+            f"tpu_topology: hosts of {count} stand alone as {_ALONE[count]}; take hosts of 4 for {topology}"
+        )
+    chips = math.prod(map(int, topology.split("x")))
+    if hosts * count != chips:
+        mend = f"take {chips // count}" if chips >= count else "take a smaller one"
+        raise ValueError(
+            f"tpu_topology: {topology} is {chips} chips, {hosts} hosts of {count} are {hosts * count}; {mend}"
         )
 
 

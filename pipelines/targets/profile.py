@@ -39,6 +39,7 @@ class VertexAccelerator(Record):
         count: accelerators of one machine; TPU machine types say it, too.
         replicas: machines of a training job.
         tpu_topology: how the chips of all machines are wired, such as "4x4"; TPUs only.
+        disk_gb: the boot disk of one machine.
         scheduling: "standard", "spot" (may be taken away), or "flex_start" (waits for capacity).
         max_wait_minutes: how long a flex_start job waits.
     """
@@ -73,6 +74,7 @@ class VertexProfile(Record):
     """A project on Vertex AI Pipelines.
 
     Attributes:
+        project, region: where the jobs run.
         bucket: `gs://` address under which the store and the pipeline's root lie.
         service_account: runs the jobs.
         network: full name of a peered network, projects/NUMBER/global/networks/NAME.
@@ -182,7 +184,9 @@ class KubeflowProfile(Record):
 
     Attributes:
         endpoint: address of its API.
+        namespace: where the steps run.
         root: `s3://` or `gs://` address of the store.
+        experiment: collects the runs.
         service_account: runs the steps.
         secrets: what the steps get as environment variables, by reference.
         queue: the Kueue queue that admits the steps; none where Kueue is not installed.
@@ -216,6 +220,6 @@ def load_profile(path: str | Path) -> Profile:
     """
     value = read_yaml(path)
     target = value.get("target") if isinstance(value, dict) else None
-    if target not in _PROFILES:
+    if not isinstance(target, str) or target not in _PROFILES:
         raise UsageError(f"{path}: target: must be one of {', '.join(_PROFILES)}, got {target!r}")
     return _PROFILES[target].parse(value, where=str(path))

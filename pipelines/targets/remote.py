@@ -14,7 +14,7 @@ def load_target(path: Path, choice: int = 0) -> Target:
     """The target of the profile at `path`.
 
     Args:
-        choice: index into the profile's choices of accelerators; the next one serves where the first is not free.
+        choice: index into the profile's choices of accelerators; the next serves where the first is not free.
 
     Raises:
         UsageError: the profile or its images do not read, or there is no such choice.

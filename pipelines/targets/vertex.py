@@ -1,6 +1,5 @@
-"""Vertex AI Pipelines: every stage is a custom job, as only these take machine types, disks, replicas and Spot."""
+"""Vertex AI Pipelines: each stage is a custom job, which alone takes a machine type, disk, replicas, Spot."""
 
-import functools
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,6 @@ from pipelines.targets.machines import one_host_topology
 from pipelines.targets.profile import VertexAccelerator, VertexCpuPool, VertexProfile
 from pipelines.targets.target import Target
 
-RETRIES = 3
 _PARAMETER = re.compile(r"^\{\{\$\.inputs\.parameters\['(\w+)'\]\}\}$")
 
 
@@ -40,9 +38,6 @@ def vertex_target(profile: VertexProfile, images: Images, choice: VertexAccelera
         TRAINING: _accelerators(choice, choice.replicas, choice.tpu_topology),
     }
 
-    def place(task: Any, pool: str) -> None:
-        task.set_retry(RETRIES, backoff_duration="60s")
-
     return Target(
         name="vertex",
         root=profile.root,
@@ -51,8 +46,8 @@ def vertex_target(profile: VertexProfile, images: Images, choice: VertexAccelera
             ACCELERATOR: Launch(train),
             TRAINING: Launch(train, ("veo_core.launch.start",)),
         },
-        place=place,
         wrap=lambda component, pool: _custom_job(profile, component, machines[pool]),
+        retries=3,
     )
 
 
@@ -94,16 +89,16 @@ def _custom_job(profile: VertexProfile, component: Any, machines: _Machines) -> 
     )
     inputs = component.component_spec.inputs
     structures = {name for name, spec in inputs.items() if spec.type in ("Dict", "List")}
-    pools = job.component_spec.inputs["worker_pool_specs"].default
-    specs = [_completed(pool, machines.tpu_topology, structures) for pool in pools]
-    return functools.partial(job, worker_pool_specs=specs)
+    specs = job.component_spec.inputs["worker_pool_specs"]
+    specs.default = [_completed(pool, machines.tpu_topology, structures) for pool in specs.default]
+    return job
 
 
 def _completed(pool: dict[str, Any], topology: str | None, structures: set[str]) -> dict[str, Any]:
     """A worker pool with what the wrapper leaves out: the topology of TPUs, and escapes.
 
-    The arguments travel within a JSON string, in which the quotes of a structure's JSON need escapes. The wrapper
-    gives them to the executor's input alone.
+    The arguments travel within a JSON string, in which the quotes of a structure's JSON need escapes; the
+    wrapper gives them to the executor's input alone.
     """
     container = pool["container_spec"]
     arguments = [_escaped(argument, structures) for argument in container["args"]]

@@ -37,7 +37,8 @@ def veo(installed: Path, folder: Path, *arguments: str) -> subprocess.CompletedP
 
 def test_wheel_carries_the_compiled_pipeline_and_the_presets(installed: Path) -> None:
     compiled = {path.name for path in (installed / "pipelines" / "compiled").iterdir()}
-    assert compiled == {"embedded.yaml", "embedded-curation.yaml"}
+    targets = ("embedded", "kubeflow", "vertex")
+    assert compiled == {f"{target}{suffix}.yaml" for target in targets for suffix in ("", "-curation")}
     presets = {path.name for path in (installed / "pipelines" / "presets").iterdir()}
     assert presets == {"footage.yaml", "smoke.yaml", "world.yaml", "world-full.yaml"}
 
