@@ -9,7 +9,7 @@ PRESET ?= world
 RUN ?= latest
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev run curate submit submit-kfp test test-slow test-xla bench bench-curate bench-model bench-ablate compile lint lock report clean
+.PHONY: help setup setup-dev run curate submit submit-kfp test test-slow test-xla bench bench-curate bench-model bench-ablate compile lint check-infra lock report clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,6 +67,9 @@ bench-ablate: setup-dev ## each choice of the model against its alternative; RUN
 
 compile: setup-dev ## compile the pipeline to pipelines/compiled
 	@$(BIN)/python -m pipelines.compile
+
+check-infra: setup-dev ## build and check the Kustomize overlays and the Terraform configuration
+	@$(BIN)/python -m infra.checks
 
 lint: setup-dev ## formatting, lint, types, and whether the compiled pipeline is up to date
 	@$(BIN)/ruff format --check .

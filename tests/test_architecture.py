@@ -29,6 +29,7 @@ LAYERS = [
     {"registry"},
     {"lineage"},
     {"runner"},
+    {"plan"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
