@@ -36,10 +36,10 @@ curate: setup ## the curation only, from footage to a dataset; PRESET and ARGS a
 	@$(BIN)/veo curate --preset $(PRESET) $(ARGS)
 
 submit: setup-dev ## send the pipeline to Vertex AI: PROFILE=FILE, PRESET, DRY_RUN=1, ARGS
-	@$(BIN)/python -m pipelines.submit.vertex --profile "$(PROFILE)" --preset $(PRESET) $(if $(DRY_RUN),--dry-run) $(ARGS)
+	@$(BIN)/python -m pipelines.submit.vertex $(if $(PROFILE),--profile "$(PROFILE)") --preset $(PRESET) $(if $(DRY_RUN),--dry-run) $(ARGS)
 
 submit-kfp: setup-dev ## send it to Kubeflow Pipelines; PROFILE, PRESET, DRY_RUN and ARGS as for `submit`
-	@$(BIN)/python -m pipelines.submit.kubeflow --profile "$(PROFILE)" --preset $(PRESET) $(if $(DRY_RUN),--dry-run) $(ARGS)
+	@$(BIN)/python -m pipelines.submit.kubeflow $(if $(PROFILE),--profile "$(PROFILE)") --preset $(PRESET) $(if $(DRY_RUN),--dry-run) $(ARGS)
 
 report: setup ## write a run's report: RUN=latest or an id
 	@$(BIN)/veo report $(RUN)

@@ -1,7 +1,6 @@
 """A pipeline compiled for a profile: its documents, its interface, its identity."""
 
 import copy
-import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,9 +15,8 @@ from pipelines.targets.remote import load_target
 from veo_core.errors import UsageError
 from veo_core.records.base import sha256_bytes
 
-_LAUNCHER = (
-    "gcr.io/ml-pipeline/google-cloud-pipeline-components:"  # Vertex starts custom jobs by one of its own
-)
+# The image that starts custom jobs, which Vertex replaces by its own.
+_LAUNCHER = "gcr.io/ml-pipeline/google-cloud-pipeline-components:"
 _TYPES: dict[str, tuple[type, ...]] = {
     "STRING": (str,),
     "BOOLEAN": (bool,),
@@ -95,10 +93,7 @@ class Compiled:
             image = executor["container"]["image"]
             if not image.startswith(_LAUNCHER):
                 yield image
-        for task in self.tasks():
-            pools = task.get("inputs", {}).get("parameters", {}).get("worker_pool_specs")
-            for pool in pools["runtimeValue"]["constant"] if pools else []:
-                yield pool["container_spec"]["image_uri"]
+        yield from _values(self.spec, "image_uri")
 
     def tasks(self) -> Iterator[dict[str, Any]]:
         """The tasks of the pipeline and of the groups in it."""
@@ -117,10 +112,17 @@ def _tasks(spec: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield from component.get("dag", {}).get("tasks", {}).values()
 
 
+def _values(value: Any, key: str) -> Iterator[str]:
+    """What a key holds, wherever it is in nested mappings and lists."""
+    if isinstance(value, dict):
+        if key in value:
+            yield value[key]
+        for nested in value.values():
+            yield from _values(nested, key)
+    elif isinstance(value, list):
+        for nested in value:
+            yield from _values(nested, key)
+
+
 def _fits(value: Any, expected: str) -> bool:
     return isinstance(value, _TYPES[expected]) and not (isinstance(value, bool) and expected != "BOOLEAN")
-
-
-def as_json(value: Any) -> str:
-    """A parameter's value in one line, for people."""
-    return json.dumps(value, ensure_ascii=False)

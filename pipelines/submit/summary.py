@@ -1,11 +1,13 @@
 """What a submission sends, where, and what the run will cost, for people to read before they agree."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipelines.submit.arguments import Submission
-from pipelines.submit.compiled import Compiled, as_json
+from pipelines.submit.arguments import PIPELINES, Submission
+from pipelines.submit.compiled import Compiled
 from pipelines.targets.profile import VertexProfile
+from veo_core.cli.recipe import STAGES
 from veo_core.errors import UsageError
 from veo_core.plan.estimate import ACCELERATOR_POOL, CPU_POOL, Estimate, Pool, estimate
 
@@ -30,7 +32,10 @@ def describe(
         *(f"image      {image}" for image in sorted(set(compiled.images()))),
         f"documents  {len(compiled.documents)}, tasks {len(list(compiled.tasks()))}",
         "parameters",
-        *(f"  {name} = {as_json(value)}" for name, value in submission.parameters.items()),
+        *(
+            f"  {name} = {json.dumps(value, ensure_ascii=False)}"
+            for name, value in submission.parameters.items()
+        ),
         "",
         *_cost(submission),
         *(f"to mend    {problem}" for problem in problems),
@@ -59,7 +64,9 @@ def _estimate(submission: Submission, clips: int) -> Estimate:
         cpu = _pool(profile.pools.cpu.machine_type, parts, spot=profile.pools.cpu.spot)
         accelerator = _pool(choice.machine_type, choice.replicas, spot=choice.scheduling == "spot")
     size = values["train_base"]["size"]
-    return estimate(clips, profile.target, size=size, cpu=cpu, accelerator=accelerator)
+    whole = estimate(clips, profile.target, size=size, cpu=cpu, accelerator=accelerator)
+    left_out = {stage.replace("_", "-") for stage in set(STAGES) - set(PIPELINES[submission.pipeline])}
+    return whole.model_copy(update={"rows": [row for row in whole.rows if row.stage not in left_out]})
 
 
 def _pool(machine: str, count: int, *, spot: bool) -> Pool:

@@ -3,6 +3,9 @@
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
+
+from google.auth.credentials import Credentials
 
 from pipelines.submit import arguments, google_api, judge, preflight, progress, summary
 from pipelines.submit.arguments import Submission
@@ -10,7 +13,8 @@ from pipelines.submit.errors import run
 from pipelines.submit.labels import provenance
 from pipelines.submit.patience import Pause
 from pipelines.submit.progress import say
-from pipelines.submit.vertex_job import VertexJob, job_id, lacks_capacity, pipeline_root
+from pipelines.submit.vertex_errors import lacks_capacity
+from pipelines.submit.vertex_job import VertexJob, job_id, pipeline_root
 from pipelines.targets.images import Images
 from pipelines.targets.profile import VertexProfile
 from veo_core.errors import UsageError
@@ -38,24 +42,32 @@ def _submit(submission: Submission, pause: Pause) -> int:
     if missing := [*_problems(submission), *findings.missing]:
         raise UsageError(f"nothing was sent, {len(missing)} missing: {'; '.join(missing)}")
     for choice in findings.choices or [submission.choice]:
-        compiled = submission.compiled(choice)
-        job = VertexJob.of(
-            compiled,
-            profile,
-            submission.parameters,
-            name=job_id(compiled.name, choice),
-            labels=profile.labels | provenance(compiled, submission.preset),
-            credentials=caller,
-        )
-        job.create(pause)
-        say(f"sent to {profile.pools.accelerator[choice].machine_type}: {job.link}")
+        job = _send(submission, profile, choice, caller, pause)
         if not submission.follow:
             return 0
-        last = progress.follow(lambda job=job: job.look(pause), pause=pause)  # type: ignore[misc]
+        last = progress.follow(partial(job.look, pause), pause=pause)
         if not lacks_capacity(last):
             break
         say(f"{profile.pools.accelerator[choice].machine_type} is not to be had in {profile.region} now")
     return progress.exit_code(last)
+
+
+def _send(
+    submission: Submission, profile: VertexProfile, choice: int, caller: Credentials, pause: Pause
+) -> VertexJob:
+    """Create the job with one of the profile's choices of accelerators."""
+    compiled = submission.compiled(choice)
+    job = VertexJob.of(
+        compiled,
+        profile,
+        submission.parameters,
+        name=job_id(compiled.name, choice),
+        labels=profile.labels | provenance(compiled, submission.preset),
+        credentials=caller,
+    )
+    job.create(pause)
+    say(f"sent, for {profile.pools.accelerator[choice].machine_type}: {job.link}")
+    return job
 
 
 def _choices(submission: Submission, profile: VertexProfile) -> list[int]:

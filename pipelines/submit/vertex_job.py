@@ -1,7 +1,6 @@
 """A pipeline job on Vertex AI: made of a submission, created, and looked at."""
 
 import logging
-import re
 import tempfile
 import time
 from collections.abc import Mapping
@@ -14,32 +13,18 @@ from google.api_core import exceptions
 from google.cloud import aiplatform
 from google.cloud.aiplatform_v1.types import PipelineState, PipelineTaskDetail
 
+from pipelines.submit import vertex_errors
 from pipelines.submit.compiled import Compiled
-from pipelines.submit.errors import RemoteError, one_line
+from pipelines.submit.errors import one_line
 from pipelines.submit.patience import Pause, patiently
 from pipelines.submit.progress import End, Look, Task, named, say
 from pipelines.targets.profile import VertexProfile
-from veo_core.errors import UsageError
 
 _ENDS: dict[int, End] = {
     PipelineState.PIPELINE_STATE_SUCCEEDED: "succeeded",
     PipelineState.PIPELINE_STATE_FAILED: "failed",
     PipelineState.PIPELINE_STATE_CANCELLED: "cancelled",
 }
-_PASSING = (
-    exceptions.ServiceUnavailable,
-    exceptions.TooManyRequests,
-    exceptions.InternalServerError,
-    exceptions.GatewayTimeout,
-    exceptions.DeadlineExceeded,
-)
-_NO_CAPACITY = re.compile(
-    r"resources are insufficient|not have enough resources|RESOURCE_POOL_EXHAUSTED|stock-?out"
-    r"|no more capacity",
-    re.IGNORECASE,
-)
-_METRIC = re.compile(r"[a-z]+\.googleapis\.com/[a-z0-9_]+")
-_PERMISSION = re.compile(r"'?([a-z]+(?:\.[A-Za-z]+){2})'?")
 
 
 def pipeline_root(profile: VertexProfile) -> str:
@@ -106,9 +91,9 @@ class VertexJob:
             RemoteError: Vertex AI is ill, or has too much to do.
         """
         try:
-            patiently(self._send, _passes, pause=pause)
+            patiently(self._send, vertex_errors.passes, pause=pause)
         except (exceptions.GoogleAPICallError, RuntimeError) as error:
-            raise _told(error, self.profile) from None
+            raise vertex_errors.told(error, self.profile) from None
 
     def _send(self) -> None:
         try:
@@ -148,9 +133,9 @@ class VertexJob:
             RemoteError: Vertex AI does not answer.
         """
         try:
-            details = patiently(lambda: self.job.task_details, _passes, pause=pause)
+            details = patiently(lambda: self.job.task_details, vertex_errors.passes, pause=pause)
         except exceptions.GoogleAPICallError as error:
-            raise _told(error, self.profile) from None
+            raise vertex_errors.told(error, self.profile) from None
         resource = self.job.gca_resource
         return Look(
             state=_state(resource.state),
@@ -160,13 +145,6 @@ class VertexJob:
         )
 
 
-def lacks_capacity(last: Look) -> bool:
-    """Whether a run failed because the machines that it asked for were not to be had."""
-    return last.end == "failed" and any(
-        _NO_CAPACITY.search(message) for message in (last.error, *last.failed.values())
-    )
-
-
 def _state(state: PipelineState) -> str:
     return str(PipelineState(state).name).removeprefix("PIPELINE_STATE_").lower()
 
@@ -174,38 +152,6 @@ def _state(state: PipelineState) -> str:
 def _task(detail: PipelineTaskDetail) -> Task:
     state = PipelineTaskDetail.State(detail.state).name.lower()
     return Task("from the cache" if state == "skipped" else state, one_line(detail.error.message))
-
-
-def _passes(error: Exception) -> bool:
-    cause = error.__cause__ if isinstance(error, RuntimeError) else error
-    return isinstance(cause, _PASSING) and not _METRIC.search(str(cause))
-
-
-def _told(error: Exception, profile: VertexProfile) -> UsageError | RemoteError:
-    """What an error of Vertex AI means to the person who submits, in one line."""
-    cause = error.__cause__ if isinstance(error.__cause__, exceptions.GoogleAPICallError) else error
-    where = f"Vertex AI in {profile.region}"
-    text = one_line(getattr(cause, "message", cause))
-    match cause:
-        case exceptions.Forbidden():
-            permission = _PERMISSION.search(text)
-            what = permission[1] if permission else text
-            return UsageError(f"{where}: permission {what} is denied: ask for roles/aiplatform.user")
-        case exceptions.Unauthenticated() | exceptions.Unauthorized():
-            return UsageError(f"{where}: the credentials are refused: {text}")
-        case exceptions.TooManyRequests() if found := _METRIC.findall(text):
-            return UsageError(
-                f"{where}: quota {', '.join(found)} is used up: wait for other jobs, ask for more at "
-                f"https://console.cloud.google.com/iam-admin/quotas?project={profile.project}, or name other "
-                "accelerators in the profile"
-            )
-        case exceptions.TooManyRequests():
-            return RemoteError(f"{where}: too many requests, also after waiting: {text}; submit again later")
-        case exceptions.ClientError():
-            return UsageError(f"{where} refuses the job: {text}")
-        case exceptions.ServerError():
-            return RemoteError(f"{where} is not available: {cause.code} {text}; submit again later")
-    return RemoteError(f"{where}: {text}")
 
 
 def _quieten() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from pipelines.submit.progress import Look, Task
-from pipelines.submit.vertex_job import lacks_capacity
+from pipelines.submit.vertex_errors import lacks_capacity
 
 
 @pytest.mark.parametrize(

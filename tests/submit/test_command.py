@@ -28,6 +28,8 @@ def test_a_dry_run_for_kubeflow_reaches_no_server(submit_kfp, kfp):
     assert outcome.code == 0, outcome
     assert "Kubeflow Pipelines at http://127.0.0.1:9, namespace veo" in outcome.out
     assert "documents  2" in outcome.out
+    assert "\npackage " in outcome.out
+    assert "train-base" not in outcome.out  # this is curation
     assert not kfp.pipelines
 
 

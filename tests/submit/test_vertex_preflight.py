@@ -80,7 +80,7 @@ def test_a_choice_without_quota_is_passed_over(google, submit_vertex):
     outcome = submit_vertex()
     assert outcome.code == 0
     assert "passed over, their quota is too small" in outcome.out
-    assert "sent to a3-highgpu-8g" in outcome.out
+    assert "sent, for a3-highgpu-8g" in outcome.out
 
 
 def test_what_may_not_be_looked_at_is_said_and_does_not_stop_the_job(google, submit_vertex):
