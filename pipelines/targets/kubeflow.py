@@ -12,6 +12,8 @@ from pipelines.targets.profile import KubeflowAccelerator, KubeflowCpuPool, Kube
 from pipelines.targets.target import Target
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 (where data loaders and collectives look for it)
+# What the step needs that creates a TrainJob and follows it for as long as it trains.
+_FOLLOWER = {"cpu": "1", "memory": "2Gi"}
 _QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 _TPU_LABEL, _TOPOLOGY_LABEL = "cloud.google.com/gke-tpu-accelerator", "cloud.google.com/gke-tpu-topology"
 
@@ -31,8 +33,9 @@ def kubeflow_target(profile: KubeflowProfile, images: Images, choice: KubeflowAc
     """The target of a profile with one of its choices of accelerators."""
     train = images["train-tpu" if choice.is_tpu else "train-gpu"]
     many = choice.nodes > 1
-    cpu, accelerator = _cpu_nodes(profile.pools.cpu), _accelerator_nodes(choice)
-    nodes = {CPU: cpu, ACCELERATOR: accelerator, TRAINING: cpu if many else accelerator}
+    cpu, accelerator = profile.pools.cpu, _accelerator_nodes(choice)
+    follower = _cpu_nodes(cpu.model_copy(update=_FOLLOWER))
+    nodes = {CPU: _cpu_nodes(cpu), ACCELERATOR: accelerator, TRAINING: follower if many else accelerator}
 
     def place(task: Any, pool: str) -> None:
         _place(task, nodes[pool])
@@ -88,6 +91,7 @@ def _train_job(profile: KubeflowProfile, image: str, choice: KubeflowAccelerator
     """The step that runs a stage on many nodes: it creates a TrainJob and follows it to its end."""
     flags = ["--image", image, "--nodes", str(choice.nodes)]
     flags += ["--resource", choice.resource, "--count", str(choice.count)]
+    flags += ["--cpu", choice.cpu, "--memory", choice.memory, "--shared-memory", choice.shared_memory]
     if profile.queue is not None:
         flags += ["--queue", profile.queue]
     for key, value in sorted(_labels(choice, choice.tpu_topology).items()):

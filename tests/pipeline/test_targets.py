@@ -158,12 +158,17 @@ def test_kubeflow_trains_on_many_nodes_as_a_train_job_from_a_step_without_accele
     for stage in TRAININGS:
         step = containers(documents[0])[stage]
         assert "accelerator" not in step["resources"]
+        assert (step["resources"]["resourceCpuLimit"], step["resources"]["resourceMemoryLimit"]) == (
+            "1",
+            "2Gi",
+        )
         assert platform(documents)[stage]["nodeSelector"] == platform(documents)["collect"]["nodeSelector"]
         module, *flags, _ = step["command"][2:]
         assert module == "veo_core.launch.trainjob"
         assert flags == [
             "--image", step["image"],
-            "--nodes", "4", "--resource", "google.com/tpu", "--count", "4", "--queue", "veo",
+            "--nodes", "4", "--resource", "google.com/tpu", "--count", "4",
+            "--cpu", "200", "--memory", "1200Gi", "--shared-memory", "64Gi", "--queue", "veo",
             "--node-selector", "cloud.google.com/gke-tpu-accelerator=tpu-v6e-slice",
             "--node-selector", "cloud.google.com/gke-tpu-topology=4x4",
             "--toleration", "google.com/tpu", "--toleration", "spot",
