@@ -2,9 +2,11 @@
 
 import argparse
 from dataclasses import dataclass
+from os import environ
 from pathlib import Path
 from typing import Any
 
+from pipelines.submit import secrets
 from pipelines.submit.compiled import Compiled
 from pipelines.targets.profile import Profile, load_profile
 from veo_core.cli.footage import footage_section
@@ -85,21 +87,23 @@ def read(arguments: argparse.Namespace) -> Submission:
     """What the command line asks for.
 
     Raises:
-        UsageError: the profile, the recipe or the footage is wrong, or cannot be reached by remote machines.
+        UsageError: the profile, the recipe or the footage is wrong, holds a secret, or cannot be reached by
+            remote machines.
     """
     settings = [*arguments.settings, *([f"seed={arguments.seed}"] if arguments.seed is not None else [])]
     footage = {"collect": _remote_footage(arguments.footage)} if arguments.footage else {}
     recipe = load_recipe(arguments.preset, arguments.config, settings, footage)
     profile = load_profile(arguments.profile)
-    stages = PIPELINES[arguments.pipeline]
+    values = parameters(recipe, profile.root, PIPELINES[arguments.pipeline])
     _check_remote(recipe)
+    secrets.check(values, environ)
     return Submission(
         path=arguments.profile,
         profile=profile,
         pipeline=arguments.pipeline,
         preset=arguments.preset,
         recipe=recipe,
-        parameters=parameters(recipe, profile.root, stages),
+        parameters=values,
         cached=not arguments.no_cache,
         follow=not arguments.no_follow,
         dry_run=arguments.dry_run,

@@ -1,7 +1,7 @@
 """The command lines: what a dry run prints, and which input is refused in one line."""
 
 import pytest
-from submit_profiles import DIGESTS, KUBEFLOW, VERTEX
+from submit_profiles import DIGESTS, KUBEFLOW, SECRETS, VERTEX
 
 from pipelines.submit import kubeflow, vertex
 
@@ -64,6 +64,22 @@ def test_bad_input_is_told_in_one_line(submit_vertex, arguments, expected):
     outcome = submit_vertex("--dry-run", *arguments)
     assert outcome.code == 2
     assert expected in outcome.error
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        (f"annotate.prompt={SECRETS['HF_TOKEN']}", "annotate_config holds the value of HF_TOKEN"),
+        ("judge.endpoints=[https://me:secret@judge.example]", "holds a URL with a password"),
+    ],
+)
+def test_a_secret_in_a_parameter_is_refused_and_not_repeated(submit_vertex, monkeypatch, setting, expected):
+    monkeypatch.setenv("HF_TOKEN", SECRETS["HF_TOKEN"])
+    outcome = submit_vertex("--dry-run", "--set", setting)
+    assert outcome.code == 2
+    assert expected in outcome.error
+    assert SECRETS["HF_TOKEN"] not in outcome.err
+    assert "me:secret" not in outcome.err
 
 
 def test_tags_are_refused(submit_vertex, tmp_path):
