@@ -11,7 +11,7 @@ RUN ?= latest
 SAMPLER ?= {solver: unipc, shift: 3.0, video_guidance: 2.0, audio_guidance: 2.0, guidance_floor: 0.2}
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev run curate serve test test-slow test-xla bench bench-curate bench-model bench-ablate bench-serve compile lint check-infra lock report clean
+.PHONY: help setup setup-dev run curate submit submit-kfp serve test test-slow test-xla bench bench-curate bench-model bench-ablate bench-serve compile lint check-infra lock report clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,12 @@ run: setup ## the whole pipeline: PRESET=smoke|world|world-full, ARGS="--footage
 
 curate: setup ## the curation only, from footage to a dataset; PRESET and ARGS as for `run`
 	@$(BIN)/veo curate --preset $(PRESET) $(ARGS)
+
+submit: setup-dev ## send the pipeline to Vertex AI: PROFILE=FILE, PRESET, DRY_RUN=1, ARGS
+	@$(BIN)/python -m pipelines.submit.vertex $(if $(PROFILE),--profile "$(PROFILE)") --preset $(PRESET) $(if $(DRY_RUN),--dry-run) $(ARGS)
+
+submit-kfp: setup-dev ## send it to Kubeflow Pipelines; PROFILE, PRESET, DRY_RUN and ARGS as for `submit`
+	@$(BIN)/python -m pipelines.submit.kubeflow $(if $(PROFILE),--profile "$(PROFILE)") --preset $(PRESET) $(if $(DRY_RUN),--dry-run) $(ARGS)
 
 report: setup ## write a run's report: RUN=latest or an id
 	@$(BIN)/veo report $(RUN)

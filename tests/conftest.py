@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-TOGETHER = ("tests/pipeline", "tests/curate")
+TOGETHER = ("tests/pipeline", "tests/curate", "tests/submit")
 """Folders whose tests share what takes long to make: each runs in one process, and before the others."""
 
 
