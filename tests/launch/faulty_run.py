@@ -2,9 +2,9 @@
 
     python -m faulty_run ROOT CONFIG HISTORY [--rank RANK --at STEP WHAT]
 
-WHAT is `kill` or `terminate`, which send the signals, `fail` or `misuse`, which raise errors, or `wait`, which
-makes the file HISTORY.waits and waits for a signal. It happens only when the processes start for the first time.
-The first process writes the history to HISTORY when the run has ended.
+WHAT is `kill` or `terminate`, which send the signals, `fail` or `misuse`, which raise errors, or `wait`,
+which makes a file beside HISTORY, with the ending `.waits`, and waits for a signal. It happens only when the
+processes start for the first time. The first one writes the history to HISTORY when the run has ended.
 """
 
 import argparse
@@ -33,6 +33,7 @@ FAULTS: dict[str, str | BaseException] = {
 class FaultyRun(SmallRun):
     def __init__(self, config: FitConfig, waits: Path) -> None:
         super().__init__(config)
+        self.model = self.runtime.place(self.model)
         self.waits = waits
 
     def losses(self, generator: torch.Generator) -> dict[str, torch.Tensor]:

@@ -66,14 +66,16 @@ def run_processes(
         except SignalException as stopped:
             return 128 + stopped.sigval
         except (RendezvousError, DistError) as error:
-            return _say(f"error: the other machines cannot be reached, or gave up: {error}", UNEXPECTED)
+            _say(f"error: the other machines cannot be reached, or gave up: {error}")
+            return UNEXPECTED
         if not failures:
             return 0
         failure = culprit(failures.values())
         if failure.local_rank:
             for line in last_lines(Path(failure.error_file).with_name("stderr.log")):
                 _say(f"[{failure.local_rank}] {line}")
-        return _say(f"launch: {_ended(failure)}", exit_code(failure))
+        _say(f"launch: {_ended(failure)}")
+        return exit_code(failure)
 
 
 class _StageAgent(LocalElasticAgent):
@@ -212,16 +214,12 @@ def culprit(failures: Iterable[ProcessFailure]) -> ProcessFailure:
     Processes whose peer is lost fail too, and those that still run are ended with SIGTERM: bad input comes
     first, then a state saved for a retry, then other signals than SIGTERM.
     """
-    found = list(failures)
-    first = {USAGE: 0, RETRY: 1}
-    return min(
-        found,
-        key=lambda failure: (
-            failure.exitcode == -signal.SIGTERM,
-            first.get(failure.exitcode, 2),
-            failure.exitcode > 0,
-        ),
-    )
+
+    def rank(failure: ProcessFailure) -> tuple[bool, int, bool]:
+        code = failure.exitcode
+        return code == -signal.SIGTERM, {USAGE: 0, RETRY: 1}.get(code, 2), code > 0
+
+    return min(failures, key=rank)
 
 
 def exit_code(failure: ProcessFailure) -> int:
@@ -245,6 +243,5 @@ def _ended(failure: ProcessFailure) -> str:
     return f"process {failure.local_rank} of this machine {how}"
 
 
-def _say(line: str, code: int = 0) -> int:
+def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-    return code

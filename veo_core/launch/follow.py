@@ -11,6 +11,7 @@ from veo_core.launch.kubernetes_jobs import Object, TrainJobs, UnreachableError,
 
 _WATCH_SECONDS = 10
 _SILENCE_SECONDS = 600
+_QUIET_SECONDS = 5
 _LAST_LINES = 20
 
 
@@ -141,6 +142,7 @@ class _FirstLog(threading.Thread):
         self._jobs, self._name = jobs, name
         self._over = threading.Event()
         self._shown: dict[str, int] = {}
+        self._moved = time.monotonic()
 
     def run(self) -> None:
         last = False
@@ -157,10 +159,12 @@ class _FirstLog(threading.Thread):
         """A log that broke off goes on after the lines that were shown."""
         for number, line in enumerate(self._jobs.log(pod, follow=not self._over.is_set()), 1):
             if number > self._shown.get(pod, 0):
-                self._shown[pod] = number
+                self._shown[pod], self._moved = number, time.monotonic()
                 print(line, flush=True)
 
     def finish(self) -> None:
-        """Show what is left of the log, and end."""
+        """Show what is left of the log, and end; a machine that still runs may say no more."""
         self._over.set()
-        self.join(timeout=30)
+        self._moved = time.monotonic()
+        while self.is_alive() and time.monotonic() - self._moved < _QUIET_SECONDS:
+            self.join(timeout=0.1)

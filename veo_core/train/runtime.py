@@ -15,7 +15,8 @@ import resource
 import shutil
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -184,6 +185,13 @@ class Runtime:
     def wait(self) -> None:
         """Return once all processes are here."""
         wait_for_all()
+
+    def meeting(self) -> Callable[[], None]:
+        """What returns once all processes have called it, if need be days apart; all ask for it at once."""
+        if not dist.is_initialized():
+            return lambda: None
+        group = dist.new_group(backend="gloo", timeout=timedelta(days=30))
+        return lambda: dist.barrier(group)
 
     def peak_flops(self) -> float | None:
         """Dense bfloat16 FLOP/s of one device; None where it is not known."""
