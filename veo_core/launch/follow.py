@@ -145,13 +145,15 @@ class _FirstLog(threading.Thread):
         self._moved = time.monotonic()
 
     def run(self) -> None:
-        last = False
+        last, whole = False, set[str]()
         while not last:
             last = self._over.wait(1.0)  # once the job is over, what is left is shown
             try:
                 for pod in self._jobs.pods_of(self._name):
-                    if machine_of(pod) == 0:
+                    if machine_of(pod) == 0 and pod["metadata"]["name"] not in whole:
                         self._show(pod["metadata"]["name"])
+                        if ended(pod):
+                            whole.add(pod["metadata"]["name"])
             except UsageError:
                 continue  # the loop of `follow` tells
 
