@@ -22,6 +22,7 @@ LAYERS = [
     {"models"},
     {"diffusion"},
     {"train"},
+    {"launch"},
     {"generate"},
     {"export"},
     {"evaluate"},

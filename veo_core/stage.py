@@ -215,7 +215,8 @@ def _run_stage(run: Callable[..., Manifest | Result], argv: Sequence[str] | None
     result = run(**manifests, config=config, context=context)
     if isinstance(result, Manifest):
         result = Result(result)
-    _publish(result, arguments)
+    if _first():
+        _publish(result, arguments)
 
 
 def _run_part(
@@ -230,8 +231,13 @@ def _run_part(
         run(**manifests, config=config, context=context)
     except PartFinished as finished:
         print(f"{context.stage} {arguments.part}: {finished}", file=sys.stderr)
-    if arguments.digest:
+    if arguments.digest and _first():
         _write(arguments.digest, f"{context.key} {arguments.part}".encode())
+
+
+def _first() -> bool:
+    """Whether this process is the one that publishes, of those that torchrun started to do this together."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import SPEC
 from made_latents import made_latents
 from safetensors.torch import load
 from small_run import CONFIG, SmallRun, context
@@ -26,19 +27,16 @@ TINY = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def store(tmp_path):
-    return Store(str(tmp_path / "store"))
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Two processes on this machine, which meet at a free port."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
         "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", *arguments,
     ]  # fmt: skip
-    return subprocess.run(command, env=environment, capture_output=True, text=True)
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
 
 
 def files_of(manifest: Manifest, store: Store) -> tuple[dict[str, torch.Tensor], list[dict[str, float]]]:
@@ -70,6 +68,37 @@ def test_base_model_trained_by_two_processes_equals_that_of_one(tmp_path, store)
         assert other == pytest.approx(row, abs=1e-4)
     assert together.metrics == pytest.approx(alone.metrics, abs=1e-4)
     assert result.stderr.count("s a step") == 1  # the first process alone tells
+
+
+@pytest.mark.slow
+def test_latents_and_clips_shared_by_two_processes_equal_those_of_one(tmp_path, store, dataset, trained):
+    inputs = {"dataset": dataset, **trained}
+    for name, manifest in inputs.items():
+        (tmp_path / f"{name}.json").write_bytes(manifest.to_bytes())
+    runtime = {"accelerator": "cpu", "bfloat16": False}
+    sampler = {"steps": 2}
+    stages = {
+        "veo_core.train.encode_latents": (
+            ["dataset", "video_vae", "audio_vae"],
+            {"clip_spec": SPEC, "keep_frames": 2, "runtime": runtime},
+        ),
+        "veo_core.generate.generate": (
+            ["video_vae", "audio_vae", "latents", "base", "upsampler"],
+            {"seen": 2, "held_out": 1, "two_objects": 0, "image_to_video": 0, "sampler": sampler}
+            | {"runtime": runtime},
+        ),
+    }
+    for module, (names, config) in stages.items():
+        made = []
+        for start in (lambda *line: subprocess.run([sys.executable, *line], env=ENVIRONMENT), torchrun):
+            arguments = ["-m", module, "--root", store.root, "--config", json.dumps(config)]
+            for name in names:
+                arguments += [f"--{name.replace('_', '-')}", str(tmp_path / f"{name}.json")]
+            path = tmp_path / f"{module}-{len(made)}.json"
+            result = start(*arguments, "--manifest", str(path))
+            assert result.returncode == 0, result
+            made.append(read_manifest(path))
+        assert made[0] == made[1]
 
 
 def test_run_goes_on_in_another_number_of_processes(tmp_path):

@@ -1,6 +1,7 @@
 """Generate clips for a suite of prompts with a trained model."""
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 
 import av
@@ -19,9 +20,10 @@ from veo_core.progress import track
 from veo_core.records.base import Record
 from veo_core.records.generated import GeneratedClip, PromptSplit
 from veo_core.records.manifest import Manifest
+from veo_core.records.tables import table_from_bytes, table_to_bytes
 from veo_core.stage import Context, stage_main
 from veo_core.storage import Store
-from veo_core.train.runtime import RuntimeConfig
+from veo_core.train.runtime import Runtime, RuntimeConfig
 from veo_core.world.grammar import Suite, prompt_suite
 
 
@@ -57,7 +59,8 @@ def run(
     config: Generation,
     context: Context,
 ) -> Manifest:
-    """Generate clips of every suite; a clip's seed is `seed * 1,000,003` plus its number.
+    """Generate clips of every suite, shared by all processes; a clip's seed is `seed * 1,000,003` plus its
+    number.
 
     Raises:
         UsageError: the configuration asks for no clip, or a model's file is missing or of another
@@ -77,11 +80,16 @@ def run(
         )
         for number, (_, request) in enumerate(jobs)
     ]
-    films = generator.films(requests, cascade=config.cascade, batch=config.batch)
+    runtime = generator.runtime
+    met = runtime.meeting()
+    mine = range(runtime.rank, len(requests), runtime.world)
+    films = generator.films([requests[n] for n in mine], cascade=config.cascade, batch=config.batch)
     rows = {
-        number: _row(film, requests[number], jobs[number][0], generator, store)
-        for number, film in track(films, total=len(requests), label=context.stage, unit="clips")
+        mine[number]: _row(film, requests[mine[number]], jobs[mine[number]][0], generator, store)
+        for number, film in track(films, total=len(mine), label=context.stage, unit="clips")
     }
+    if runtime.world > 1:
+        rows = _of_all_processes(rows, met, runtime, context)
     clips = [rows[number] for number in range(len(requests))]
     return Manifest(
         stage=context.stage,
@@ -91,6 +99,33 @@ def run(
         files={"model": store.put_bytes(files.to_bytes(), ".json")},
         metrics={"clips": float(len(clips))},
     )
+
+
+def _of_all_processes(
+    rows: dict[int, GeneratedClip], met: Callable[[], None], runtime: Runtime, context: Context
+) -> dict[int, GeneratedClip]:
+    """The clips of all processes by number, each of which made every `runtime.world`-th one.
+
+    Raises:
+        SystemExit: code 0 in every process but the first.
+    """
+    marks = [
+        f"{context.stage}/{context.key}/{rank + 1}-of-{runtime.world}.parquet"
+        for rank in range(runtime.world)
+    ]
+    own = [rows[number] for number in sorted(rows)]
+    context.store.set_mark(marks[runtime.rank], table_to_bytes(own, GeneratedClip))
+    met()
+    if not runtime.first:
+        raise SystemExit(0)
+    found = {}
+    for rank, mark in enumerate(marks):
+        data = context.store.get_mark(mark)
+        assert data is not None, mark
+        for place, row in enumerate(table_from_bytes(data, GeneratedClip)):
+            found[rank + place * runtime.world] = row
+        context.store.remove_mark(mark)
+    return found
 
 
 def _text_jobs(config: Generation, seed: int) -> list[tuple[PromptSplit, Request]]:

@@ -55,6 +55,7 @@ class Checkpoints:
         self._store = context.store
         self._runtime = runtime
         self._rank, self._world = (runtime.rank, runtime.world) if runtime else (0, 1)
+        self._first = runtime is None or runtime.first
         self._prefix = f"{context.stage}/{context.key}/checkpoint"
 
     def save(
@@ -70,10 +71,11 @@ class Checkpoints:
         slot = next(slot for slot in range(KEPT) if slot not in used)
         data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
         shard = CheckpointShard(mark=self._mark(slot, self._rank), sha256=sha256_bytes(data), bytes=len(data))
-        self._store.set_mark(shard.mark, data)
-        self._store.set_mark(f"{shard.mark}.json", shard.to_bytes())
+        if self._first or self._world > 1:  # under XLA every host's process holds the same
+            self._store.set_mark(shard.mark, data)
+            self._store.set_mark(f"{shard.mark}.json", shard.to_bytes())
         self._wait()
-        if self._rank == 0:
+        if self._first:
             shards = [self._shard(self._mark(slot, rank)) for rank in range(self._world)]
             made = Checkpoint(step=step, slot=slot, shards=shards, sharded=sorted(sharded), note=note)
             kept = [made, *(checkpoint for checkpoint in before if checkpoint.slot != slot)]

@@ -1,7 +1,7 @@
 """Encode the dataset with the trained autoencoders, once, for the denoisers.
 
 One shard of the dataset becomes one shard of latents, and those that are done survive a kill. No more than
-one shard's latents are in memory.
+one shard's latents are in memory. Several processes share the shards.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -58,6 +58,7 @@ def run(
 ) -> Manifest:
     store = context.store
     runtime = Runtime(config.runtime)
+    met = runtime.meeting()
     pictures = runtime.place(load_video_codec(video_vae.files, store, where="video VAE"))
     sounds = runtime.place(load_audio_codec(audio_vae.files, store, config.clip_spec, where="audio VAE"))
     text = _text_encoder(config.text, runtime)
@@ -74,6 +75,12 @@ def run(
     ]
     if context.part is not None:
         jobs = [job for number, job in enumerate(jobs) if context.part.has(number)]
+    if runtime.world > 1:
+        for job in jobs[runtime.rank :: runtime.world]:
+            _finished(job, encoder, context)
+        met()
+        if not runtime.first:
+            raise SystemExit(0)  # the first process finds all shards done, and publishes
     done = (_finished(job, encoder, context) for job in jobs)
     encoded = list(track(done, total=len(jobs), label=context.stage, unit="shards"))
     if context.part is not None:

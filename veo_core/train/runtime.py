@@ -1,8 +1,9 @@
 """The one module that knows accelerators and processes: device, number format, sharing of work, waiting.
 
 Accelerators are `cpu`, `cuda`, `xla` (torch-xla, for TPUs; runs on a CPU for tests) and `tpu` (TorchTPU, the
-successor of torch-xla). Torch-xla is driven as one program over all devices (SPMD); the others as one process
-a device, started by torchrun. `tpu` is wired to TorchTPU's documented interface and was not run on a TPU.
+successor of torch-xla). Torch-xla is driven as one program over all devices (SPMD), with one process a host;
+the others as one process a device. Both are started by `veo_core.launch.start` or torchrun. `tpu` is wired to
+TorchTPU's documented interface; neither it nor several hosts of torch-xla were run on a TPU.
 """
 
 import atexit
@@ -14,7 +15,8 @@ import resource
 import shutil
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -67,7 +69,8 @@ class Runtime:
     """An accelerator in use, and this process's place among those that train together.
 
     Attributes:
-        rank, world: this process and how many there are, as torchrun started them.
+        rank, world: this process and how many there are that share batches and weights, as torchrun started
+            them. Under XLA each host's process has the whole of both: 0 of 1.
         devices: accelerators over all processes.
 
     Raises:
@@ -81,27 +84,28 @@ class Runtime:
         if name == "cuda" and not torch.cuda.is_available():
             raise UsageError("runtime.accelerator: no CUDA device is there; use auto or cpu")
         self.rank, self.world = 0, 1
+        together = int(os.environ.get("WORLD_SIZE", "1")) > 1
         if name == "xla":
             self.device = _xla_device()
             self.devices = _xla_devices()
+            if together:
+                _meet("gloo")  # the hosts, for what stays on the CPU
             return
         if name == "tpu" and importlib.util.find_spec("torch_tpu") is None:
             raise UsageError("runtime.accelerator: torch_tpu is not installed; use xla, auto or cpu")
         self.device = torch.device(name)
-        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if together:
             self._join(_BACKENDS[name])
         self.devices = self.world
         if name == "cpu":
             torch.set_flush_denormal(True)  # denormal products are a hundred times slower
 
     def _join(self, backend: str) -> None:
-        """Meet the other processes of torchrun."""
+        """Meet the other processes, and take this one's device."""
         if self.accelerator == "cuda":
             self.device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
             torch.cuda.set_device(self.device)
-        if not dist.is_initialized():
-            dist.init_process_group(backend)
-            atexit.register(_leave)
+        _meet(backend)
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
 
     @property
@@ -172,7 +176,7 @@ class Runtime:
 
     def any(self, flag: bool) -> bool:
         """Whether `flag` holds in any process; all must ask. Does not wait for the device."""
-        if self.world == 1:
+        if not dist.is_initialized():
             return flag
         answer = torch.tensor(int(flag))
         dist.all_reduce(answer, dist.ReduceOp.MAX)
@@ -181,6 +185,13 @@ class Runtime:
     def wait(self) -> None:
         """Return once all processes are here."""
         wait_for_all()
+
+    def meeting(self) -> Callable[[], None]:
+        """What returns once all processes have called it, if need be days apart; all ask for it at once."""
+        if not dist.is_initialized():
+            return lambda: None
+        group = dist.new_group(backend="gloo", timeout=timedelta(days=30))
+        return lambda: dist.barrier(group)
 
     def peak_flops(self) -> float | None:
         """Dense bfloat16 FLOP/s of one device; None where it is not known."""
@@ -211,6 +222,18 @@ def _builds_extensions() -> bool:
     """Whether TorchInductor finds what it builds its CPU kernels with."""
     compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
     return shutil.which(compiler) is not None and Path(sysconfig.get_path("include"), "Python.h").exists()
+
+
+def processes_here() -> int:
+    """How many processes this machine runs a model with: one a device, and one for all of XLA's devices."""
+    return torch.accelerator.device_count() if _detect() in ("cuda", "tpu") else 1
+
+
+def _meet(backend: str) -> None:
+    """Join the processes that were started together."""
+    if not dist.is_initialized():
+        dist.init_process_group(backend)
+        atexit.register(_leave)
 
 
 def _leave() -> None:
