@@ -49,7 +49,7 @@ class Submission:
         Raises:
             UsageError: the images are not digests, or the pipeline does not take the parameters.
         """
-        compiled = Compiled.of(self.path, self.pipeline, choice)
+        compiled = Compiled.of(self.path, self.pipeline, choice, self.recipe.judge_server)
         compiled.check(self.parameters)
         return compiled if self.cached else compiled.without_caching()
 

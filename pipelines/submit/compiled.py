@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from pipelines.compile import compile_target
-from pipelines.targets.remote import load_target
+from pipelines.targets.remote import JudgeServer, load_target
 from veo_core.errors import UsageError
 from veo_core.records.base import sha256_bytes
 
@@ -34,18 +34,19 @@ class Compiled:
     text: str
 
     @classmethod
-    def of(cls, profile: Path, pipeline: str, choice: int) -> "Compiled":
+    def of(cls, profile: Path, pipeline: str, choice: int, judge: JudgeServer) -> "Compiled":
         """Compile a pipeline.
 
         Args:
             profile: file of the profile.
             pipeline: "pipeline" or "curation".
             choice: index into the profile's choices of accelerators.
+            judge: who answers the stages, see `load_target`.
 
         Raises:
             UsageError: the profile, its images or its choices are wrong.
         """
-        target = load_target(profile, choice)
+        target = load_target(profile, choice, judge)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "pipeline.yaml"
             compile_target(target, pipeline, path)

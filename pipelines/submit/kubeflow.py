@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from pipelines.submit import arguments, judge, progress, summary
+from pipelines.submit import arguments, progress, summary
 from pipelines.submit.arguments import Submission
 from pipelines.submit.errors import run
 from pipelines.submit.kubeflow_run import Cluster
@@ -27,7 +27,6 @@ def _submit(submission: Submission, pause: Pause) -> int:
         raise UsageError(f"{submission.path}: target is {profile.target}: use `make submit`")
     compiled = submission.compiled(submission.choice)
     labels = provenance(compiled, submission.preset)
-    problems = list(judge.problems(submission.recipe, arguments.PIPELINES[submission.pipeline]))
     if submission.dry_run:
         place = {
             "to": f"Kubeflow Pipelines at {profile.endpoint}, namespace {profile.namespace}",
@@ -36,10 +35,8 @@ def _submit(submission: Submission, pause: Pause) -> int:
             "experiment": profile.experiment,
             "queue": profile.queue or "none",
         }
-        print(summary.describe(submission, compiled, place, labels, problems))
+        print(summary.describe(submission, compiled, place, labels))
         return 0
-    if problems:
-        raise UsageError(f"nothing was sent: {'; '.join(problems)}")
     cluster = Cluster.of(profile, pause)
     described = ", ".join(f"{name} {value}" for name, value in labels.items())
     pipeline, version = cluster.upload(compiled, described)

@@ -1,7 +1,7 @@
 """What a submission sends, where, and what the run will cost, for people to read before they agree."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipelines.submit.arguments import PIPELINES, Submission
@@ -17,13 +17,11 @@ def describe(
     compiled: Compiled,
     place: Mapping[str, str],
     labels: Mapping[str, str],
-    problems: Sequence[str],
 ) -> str:
     """The text of a dry run.
 
     Args:
         place: where it goes: what a service calls it -> its value.
-        problems: what has to be mended before it could be sent.
     """
     lines = [
         f"pipeline   {compiled.name}, IR sha256 {compiled.digest}",
@@ -38,7 +36,6 @@ def describe(
         ),
         "",
         *_cost(submission),
-        *(f"to mend    {problem}" for problem in problems),
         "dry run: nothing was sent",
     ]
     return "\n".join(lines)

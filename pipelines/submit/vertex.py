@@ -7,7 +7,7 @@ from functools import partial
 
 from google.auth.credentials import Credentials
 
-from pipelines.submit import arguments, google_api, judge, preflight, progress, summary
+from pipelines.submit import arguments, google_api, preflight, progress, summary
 from pipelines.submit.arguments import Submission
 from pipelines.submit.errors import run
 from pipelines.submit.labels import provenance
@@ -39,7 +39,7 @@ def _submit(submission: Submission, pause: Pause) -> int:
     findings = preflight.check(api, profile, _images(submission, profile, choices), choices)
     for note in findings.unchecked:
         say(note)
-    if missing := [*_problems(submission), *findings.missing]:
+    if missing := findings.missing:
         raise UsageError(f"nothing was sent, {len(missing)} missing: {'; '.join(missing)}")
     for choice in findings.choices or [submission.choice]:
         job = _send(submission, profile, choice, caller, pause)
@@ -84,10 +84,6 @@ def _images(submission: Submission, profile: VertexProfile, choices: list[int]) 
     return [images["curate"], *(images["train-tpu" if is_tpu else "train-gpu"] for is_tpu in tpus)]
 
 
-def _problems(submission: Submission) -> list[str]:
-    return list(judge.problems(submission.recipe, arguments.PIPELINES[submission.pipeline]))
-
-
 def _dry_run(submission: Submission, profile: VertexProfile) -> str:
     compiled = submission.compiled(submission.choice)
     machines = [
@@ -105,7 +101,7 @@ def _dry_run(submission: Submission, profile: VertexProfile) -> str:
         "training": ", else ".join(machines),
     }
     labels = profile.labels | provenance(compiled, submission.preset)
-    return summary.describe(submission, compiled, place, labels, _problems(submission))
+    return summary.describe(submission, compiled, place, labels)
 
 
 if __name__ == "__main__":

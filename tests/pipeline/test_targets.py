@@ -137,6 +137,21 @@ def test_kubeflow_puts_every_accelerator_step_on_nodes_that_have_it(
         assert launcher == (["veo_core.launch.start"] if stage in TRAININGS else [])
 
 
+@pytest.mark.parametrize("target", ["kubeflow", "vertex"])
+def test_stages_on_cpus_start_the_world_s_judge_unless_another_answers(target: str, tmp_path: Path) -> None:
+    profile = write_profile(tmp_path, target)
+    for judge, launcher in (("world", ["veo_core.launch.judged"]), ("external", [])):
+        compile_target(load_target(profile, judge=judge), "curation", tmp_path / "curation.yaml")
+        ir = read(tmp_path / "curation.yaml")[0]
+        commands = (
+            [job["worker_pool_specs"][0]["container_spec"]["command"] for job in jobs(ir).values()]
+            if target == "vertex"
+            else [container["command"] for container in containers(ir).values()]
+        )
+        assert len(commands) > 8
+        assert all(command[2:-1] == launcher for command in commands)
+
+
 def test_committed_kubeflow_steps_have_limits_selector_queue_and_secrets_by_reference() -> None:
     documents = committed("kubeflow")
     placed = platform(documents)

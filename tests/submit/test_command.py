@@ -33,14 +33,6 @@ def test_a_dry_run_for_kubeflow_reaches_no_server(submit_kfp, kfp):
     assert not kfp.pipelines
 
 
-def test_stages_without_a_judge_they_can_reach_are_named(write_profile, capsys):
-    path = write_profile(VERTEX)
-    assert vertex.main(["--profile", str(path), "--preset", "smoke", "--pipeline=curation", "--dry-run"]) == 0
-    assert "to mend    describe, dedup, safety_filter, quality_filter, annotate: the world's judge" in (
-        capsys.readouterr().out
-    )
-
-
 @pytest.mark.parametrize(
     ("main", "profile", "expected"),
     [(vertex, KUBEFLOW, "use `make submit-kfp`"), (kubeflow, VERTEX, "use `make submit`")],
