@@ -79,7 +79,7 @@ def test_every_stage_starts_as_any_user(image: str) -> None:
 
 
 def test_sbom_lists_what_the_lock_names(image: str) -> None:
-    sbom = json.loads(inside(image, "cat", "/opt/veo/share/veo/sbom.cdx.json"))
+    sbom = json.loads(inside(image, "cat", "/veo/share/veo/sbom.cdx.json"))
     assert sbom["bomFormat"] == "CycloneDX"
     listed = {(canonicalize_name(part["name"]), part["version"]) for part in sbom["components"]}
     lock = (ROOT / "images" / "locks" / "curate.txt").read_text()
@@ -89,7 +89,7 @@ def test_sbom_lists_what_the_lock_names(image: str) -> None:
 
 
 def test_notices_tell_the_licence_of_ffmpeg_and_of_its_codecs(image: str) -> None:
-    notices = inside(image, "cat", "/opt/veo/share/veo/NOTICES")
+    notices = inside(image, "cat", "/veo/share/veo/NOTICES")
     assert "GNU General\nPublic License, version 3 or later" in notices
     assert "libx264: GPL-2.0-or-later" in notices
 

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 LOCKS = ROOT / "images" / "locks"
 IMAGES = {
     "curate": ("curate", "gcp", "s3", "vertex"),
-    "train-gpu": ("train", "gcp", "s3"),
-    "train-tpu": ("train", "gcp", "s3"),
+    "train-gpu": ("train", "gcp", "s3", "kubeflow"),
+    "train-tpu": ("train", "gcp", "s3", "kubeflow"),
     "serve": ("serve", "gcp", "s3"),
 }
 IMAGE_OF_POOL = {"cpu": "curate", "accelerator": "train-gpu"}
