@@ -111,6 +111,12 @@ def connected(tmp_path: Path, load: Callable) -> Docker:
 
 
 @needs_engine
+def test_connect_when_a_pool_has_no_image_names_the_pool(load: Callable) -> None:
+    with pytest.raises(UsageError, match="no image is given for tasks of the pool 'cpu'"):
+        docker.connect(load(one_task), {"accelerator": BASE}, folders=[])
+
+
+@needs_engine
 def test_connect_when_an_image_is_not_here_names_the_command_that_builds_it(load: Callable) -> None:
     with pytest.raises(UsageError, match="veo-none:latest is not on this machine; `make images`"):
         docker.connect(load(one_task), {"cpu": "veo-none:latest"}, folders=[])

@@ -113,28 +113,27 @@ def _executor(
 ) -> Executor:
     if arguments.executor == "process":
         return InstalledEnvironment()
-    written = [Path(store.root), arguments.runs]
-    footage = [Path(collect[key]) for key in ("folder", "url_list") if collect[key]]
+    folders = [arguments.runs.resolve(), Path(store.root).absolute()]
+    footage = [Path(collect[key]).absolute() for key in ("folder", "url_list") if collect[key]]
     return docker.connect(
         pipeline,
         _image_references(arguments.images),
-        folders=[folder.resolve() for folder in written if folder.is_dir()],
-        inputs=[place.resolve() for place in footage if place.exists()],
+        folders=[folder for folder in folders if folder.is_dir()],  # a bucket is none
+        inputs=[place for place in footage if place.exists()],
     )
 
 
 def _image_references(lock: Path | None) -> dict[str, str]:
-    """The image of each pool, from a lock file or by the tags that `make images` gives."""
+    """The image of each pool that has one, from a lock file or by the tags that `make images` gives."""
     if lock is None:
         return {pool: f"veo-{name}:latest" for pool, name in _POOL_IMAGES.items()}
     try:
         images = json.loads(lock.read_text(encoding="utf-8"))
-        return {pool: str(images[name]) for pool, name in _POOL_IMAGES.items()}
+        return {pool: str(images[name]) for pool, name in _POOL_IMAGES.items() if name in images}
     except OSError as error:
         raise UsageError(f"--images {lock}: cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
-        names = " and ".join(_POOL_IMAGES.values())
-        raise UsageError(f"--images {lock}: `make push` writes it, with the images {names}") from None
+    except (ValueError, TypeError):
+        raise UsageError(f"--images {lock}: it is no images.lock.json as `make push` writes it") from None
 
 
 @contextlib.contextmanager

@@ -110,7 +110,7 @@ def connect(
         references: the image of each pool, by tag or digest. One by digest that is not here is pulled.
 
     Raises:
-        UsageError: no engine answers, or an image is neither here nor can be pulled.
+        UsageError: no engine answers, a pool has no image, or an image is neither here nor can be pulled.
     """
     if shutil.which("docker") is None:
         raise UsageError(f"{_NO_ENGINE}: the program `docker` is not installed")
@@ -118,7 +118,7 @@ def connect(
     if not found:
         raise UsageError(f"{_NO_ENGINE}: {text}")
     return Docker(
-        pools={pool: _resolve(references[pool]) for pool in _pools(pipeline)},
+        pools={pool: _resolve(pool, references.get(pool)) for pool in _pools(pipeline)},
         folders=folders,
         inputs=[*inputs, *_named_files()],
         gpus="nvidia" in json.loads(text),
@@ -132,7 +132,9 @@ def _pools(pipeline: Pipeline) -> list[str]:
     return sorted({ACCELERATOR if container.accelerator else CPU for container in containers})
 
 
-def _resolve(reference: str) -> Image:
+def _resolve(pool: str, reference: str | None) -> Image:
+    if reference is None:
+        raise UsageError(f"no image is given for tasks of the pool {pool!r}")
     found, text = _identify(reference)
     if not found and "@sha256:" in reference:
         pulled, problem = _docker("pull", "--quiet", reference)
