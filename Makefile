@@ -11,7 +11,7 @@ RUN ?= latest
 SAMPLER ?= {solver: unipc, shift: 3.0, video_guidance: 2.0, audio_guidance: 2.0, guidance_floor: 0.2}
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev run curate submit submit-kfp serve test test-slow test-xla bench bench-curate bench-model bench-ablate bench-serve compile lint check-infra lock report clean
+.PHONY: help setup setup-dev run curate images push submit submit-kfp serve test test-slow test-xla bench bench-curate bench-model bench-ablate bench-serve compile lint check-infra lock report clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -87,6 +87,13 @@ lint: setup-dev ## formatting, lint, types, and whether the compiled pipeline is
 
 lock: ## refresh the lock files (needs `uv` on PATH)
 	@images/locks/refresh
+
+images: ## build the container images: IMAGES="curate serve" for some of them
+	@images/build $(IMAGES)
+
+push: ## push the images to REGISTRY=HOST/PATH and write images.lock.json; IMAGES as above
+	@$(if $(REGISTRY),,echo "make push: set REGISTRY, such as REGISTRY=europe-west4-docker.pkg.dev/PROJECT/veo" >&2; exit 2;) \
+	"$(PYTHON)" images/push.py "$(REGISTRY)" $(IMAGES)
 
 clean: ## remove runs, the store, caches and environments
 	rm -rf runs store build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis $(VENV) .venv-xla

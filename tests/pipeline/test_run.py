@@ -151,6 +151,7 @@ def test_unknown_configuration_key_is_one_line_that_names_the_nearest(
         (["--set", "train_base"], "SECTION.KEY=VALUE"),
         (["--set", "train_base.steps=many"], "train_base.steps"),
         (["--no-such-flag"], "--no-such-flag"),
+        (["--executor", "docker", "--images", "missing.lock.json"], "missing.lock.json"),
     ],
     ids=lambda value: value[0].strip("-") if isinstance(value, list) else "",
 )

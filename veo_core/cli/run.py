@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import importlib.resources
+import json
 import sys
 import tempfile
 import time
@@ -16,11 +17,14 @@ from veo_core.cli.recipe import CURATION, STAGES, load_recipe, parameters
 from veo_core.errors import UsageError
 from veo_core.lineage.report import write_report
 from veo_core.records.run import RunRecord
-from veo_core.runner import engine, ir, progress, service
+from veo_core.runner import docker, engine, ir, progress, service
+from veo_core.runner.executor import Executor, InstalledEnvironment
 from veo_core.runner.runs import exit_code
+from veo_core.runner.spec import Pipeline
 from veo_core.storage import Store
 
 _USAGE_EXIT = 2
+_POOL_IMAGES = {docker.CPU: "curate", docker.ACCELERATOR: "train-gpu"}
 
 
 def add_parsers(subcommands: Any) -> None:
@@ -57,6 +61,18 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--root", default="store", metavar="URI", help="store for data (default: store)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
     parser.add_argument("--workers", type=int, metavar="N", help="tasks at a time (default: one a CPU)")
+    parser.add_argument(
+        "--executor",
+        choices=["process", "docker"],
+        default="process",
+        help="run tasks as processes, or in containers of the images (default: process)",
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="FILE",
+        help="images.lock.json with the images of --executor docker (default: what `make images` built)",
+    )
     parser.add_argument("--no-cache", action="store_true", help="run every task anew")
 
 
@@ -73,22 +89,51 @@ def execute(arguments: argparse.Namespace, ir_name: str, stages: Sequence[str]) 
     store = Store(arguments.root)
     _make_folder(arguments.runs)
     pipeline = ir.load(str(importlib.resources.files("pipelines") / "compiled" / f"{ir_name}.yaml"))
+    given = parameters(recipe, store.root, stages)
+    executor = _executor(arguments, pipeline, store, given["collect_config"])
 
     with contextlib.ExitStack() as stack:
         env = stack.enter_context(_judge(recipe.judge_server, arguments.judge_port, arguments.runs))
         observer = stack.enter_context(progress.shown(arguments.runs))
         options = engine.Options(
+            executor=executor,
             env={**env, "VEO_EXECUTOR": recipe.executor},
             workers=arguments.workers,
             cache=cache_folder(store, arguments.runs),
             reuse=not arguments.no_cache,
             observe=observer,
         )
-        record = engine.run(
-            pipeline, parameters(recipe, store.root, stages), runs_dir=arguments.runs, options=options
-        )
+        record = engine.run(pipeline, given, runs_dir=arguments.runs, options=options)
     report = write_report(arguments.runs / record.run_id, store)
     return _conclude(record, report, arguments.runs, time.monotonic() - started)
+
+
+def _executor(
+    arguments: argparse.Namespace, pipeline: Pipeline, store: Store, collect: Mapping[str, Any]
+) -> Executor:
+    if arguments.executor == "process":
+        return InstalledEnvironment()
+    folders = [arguments.runs.resolve(), Path(store.root).absolute()]
+    footage = [Path(collect[key]).absolute() for key in ("folder", "url_list") if collect[key]]
+    return docker.connect(
+        pipeline,
+        _image_references(arguments.images),
+        folders=[folder for folder in folders if folder.is_dir()],  # a bucket is none
+        inputs=[place for place in footage if place.exists()],
+    )
+
+
+def _image_references(lock: Path | None) -> dict[str, str]:
+    """The image of each pool that has one, from a lock file or by the tags that `make images` gives."""
+    if lock is None:
+        return {pool: f"veo-{name}:latest" for pool, name in _POOL_IMAGES.items()}
+    try:
+        images = json.loads(lock.read_text(encoding="utf-8"))
+        return {pool: str(images[name]) for pool, name in _POOL_IMAGES.items() if name in images}
+    except OSError as error:
+        raise UsageError(f"--images {lock}: cannot be read: {error.strerror}") from None
+    except (ValueError, TypeError):
+        raise UsageError(f"--images {lock}: it is no images.lock.json as `make push` writes it") from None
 
 
 @contextlib.contextmanager

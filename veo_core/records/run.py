@@ -78,6 +78,9 @@ class RunRecord(Record):
     platform: str = ""
     cpus: int = 0
     memory_bytes: int = 0
+    images: dict[str, str] = Field(
+        default_factory=dict, description="by pool, the image in which tasks ran and its digest"
+    )
     packages: dict[str, str] = Field(default_factory=dict, description="versions of installed libraries")
     tasks: list[TaskRecord] = Field(default_factory=list)
     changes: list[Change] = Field(default_factory=list, description="made after the run had ended")

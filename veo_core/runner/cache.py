@@ -27,7 +27,7 @@ class KeyParts(Record):
     """What the identity of a task's execution is made of.
 
     `command` is the resolved command line with paths and run-specific values replaced by stable tokens.
-    `code` is the digest of the installed modules that the command runs, by module.
+    `code` is the digest of the code that the command runs: by module where it is installed, else its image's.
     `inputs` is, by name, the identity of each artifact's content and metadata.
     """
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from veo_core.runner.artifacts import Artifact
 from veo_core.runner.cache import CacheStore
+from veo_core.runner.executor import Executor
 from veo_core.runner.journal import Journal
 from veo_core.runner.spec import Pipeline, Task
 
@@ -20,7 +21,8 @@ class RunContext:
     Attributes:
         folder: absolute path of the run's folder.
         values: what the run-specific placeholders stand for, those of a single task left out.
-        env: variables that every task gets besides this process's.
+        executor: where commands run.
+        env: variables that every task gets besides those of its executor.
         cwd: folder in which commands start.
         workers: slots for running tasks. accelerators: slots for tasks that ask for an accelerator.
         timeout: seconds that a task may take, or None.
@@ -31,6 +33,7 @@ class RunContext:
     run_id: str
     folder: Path
     values: Mapping[str, str]
+    executor: Executor
     env: Mapping[str, str]
     cwd: str
     workers: asyncio.Semaphore

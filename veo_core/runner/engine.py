@@ -19,6 +19,7 @@ from veo_core.runner import parameters, provenance
 from veo_core.runner.artifacts import Artifact, digest_of, local_path
 from veo_core.runner.cache import CacheStore
 from veo_core.runner.context import RunContext, Values
+from veo_core.runner.executor import Executor, InstalledEnvironment
 from veo_core.runner.journal import Journal, Observer
 from veo_core.runner.scheduler import Scheduler
 from veo_core.runner.spec import Dag, Pipeline
@@ -36,7 +37,8 @@ class Options:
     """How a pipeline is run.
 
     Attributes:
-        env: variables for every task besides this process's; they do not count for the cache.
+        executor: where commands run, by default in this environment.
+        env: variables for every task besides those of its executor; they do not count for the cache.
         workers: tasks that run at once, by default one per CPU.
         accelerators: tasks with an accelerator that run at once.
         timeout: seconds that each task may take, or None.
@@ -47,6 +49,7 @@ class Options:
         observe: called with the record at each change.
     """
 
+    executor: Executor = field(default_factory=InstalledEnvironment)
     env: Mapping[str, str] = field(default_factory=dict)
     workers: int | None = None
     accelerators: int = 1
@@ -78,7 +81,7 @@ def run(
     cache = CacheStore((options.cache or runs_dir / ".cache").resolve())
     folder = _new_folder(runs_dir.resolve())
     (folder / IR_COPY).write_text(pipeline.text, encoding="utf-8")
-    journal = Journal(folder, _record(pipeline, folder.name, scope), options.observe)
+    journal = Journal(folder, _record(pipeline, folder.name, scope, options), options.observe)
     return asyncio.run(_run(pipeline, scope, folder, cache, journal, options))
 
 
@@ -115,7 +118,7 @@ def _new_folder(runs_dir: Path) -> Path:
         return folder
 
 
-def _record(pipeline: Pipeline, run_id: str, scope: Values) -> RunRecord:
+def _record(pipeline: Pipeline, run_id: str, scope: Values, options: Options) -> RunRecord:
     return RunRecord(
         run_id=run_id,
         pipeline=pipeline.name,
@@ -123,6 +126,7 @@ def _record(pipeline: Pipeline, run_id: str, scope: Values) -> RunRecord:
         created=time.time(),
         ir_digest=pipeline.digest,
         parameters=dict(scope.parameters),
+        images=dict(options.executor.images),
         **provenance.facts(),
     )
 
@@ -135,6 +139,7 @@ async def _run(
         run_id=folder.name,
         folder=folder,
         values=_run_values(pipeline, folder, journal.record.created, options),
+        executor=options.executor,
         env=options.env,
         cwd=str((options.cwd or Path.cwd()).resolve()),
         workers=asyncio.Semaphore(options.workers or _cpus()),

@@ -23,6 +23,8 @@ class Job:
         log: file to which its output is appended.
         timeout: seconds after which it is ended, or None.
         grace: seconds between SIGTERM and SIGKILL.
+        cleanup: run after the command, however it ended, where it leaves more than processes of its own, such
+            as a container; what it used there is not measured.
     """
 
     argv: Sequence[str]
@@ -31,6 +33,7 @@ class Job:
     log: str
     timeout: float | None = None
     grace: float = GRACE_SECONDS
+    cleanup: Sequence[str] = ()
 
     def line(self) -> bytes:
         """The job as the supervisor reads it."""
@@ -90,22 +93,28 @@ async def run(job: Job) -> Exit:
         raise
     finally:
         process.stdin.close()
-    return _exit(output)
-
-
-def _exit(output: bytes) -> Exit:
     reports = [json.loads(line) for line in output.splitlines()]
     last = reports[-1] if reports else {}
     if "error" in last:
         return Exit(code=127, problem=last["error"])
     if "exit_code" not in last:
-        if "pid" in last:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(last["pid"], signal.SIGKILL)
+        await _end_in_place_of_supervisor(job, last.get("pid"))
         return Exit(code=1, problem="its supervisor was killed")
     problem = {"timeout": "it ran past its time limit", "terminated": "it was told to end"}
     return Exit(
         code=last["exit_code"],
-        peak_rss_bytes=last["peak_rss_bytes"],
+        peak_rss_bytes=None if job.cleanup else last["peak_rss_bytes"],
         problem=problem.get(last["ended"], ""),
     )
+
+
+async def _end_in_place_of_supervisor(job: Job, group: int | None) -> None:
+    if group is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, signal.SIGKILL)
+    if job.cleanup:
+        nowhere = asyncio.subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec(
+            *job.cleanup, env=job.env, stdin=nowhere, stdout=nowhere, stderr=nowhere
+        )
+        await process.wait()

@@ -1,6 +1,6 @@
 """What makes two executions of a task the same: the parts of its cache key."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from veo_core.errors import UsageError
@@ -17,20 +17,24 @@ class NoIdentityError(ValueError):
 
 
 def key_parts(
-    component: Component, bindings: Bindings, command: Sequence[str], env: dict[str, str], run_folder: str
+    component: Component,
+    bindings: Bindings,
+    command: Sequence[str],
+    env: Mapping[str, str],
+    code: Mapping[str, str],
+    run_folder: str,
 ) -> KeyParts:
     """The identity of running `command` with `bindings`, the same in every run and run folder.
 
-    Raises:
-        NoIdentityError: the command runs a module whose source cannot be found.
+    Args:
+        code: the identity of the code that the command runs, by name.
     """
     stable = _stabiliser(bindings, run_folder)
-    module = module_of(command)
     return KeyParts(
         component=component.name,
         command=[stable(part) for part in command],
         env={name: stable(value) for name, value in env.items()},
-        code={module: _code_digest(module)} if module else {},
+        code=dict(code),
         parameters={name: _map_text(value, stable) for name, value in bindings.parameters.items()},
         inputs={
             name: [artifact_identity(artifact) for artifact in artifacts]
@@ -43,7 +47,17 @@ def key_parts(
     )
 
 
-def module_of(command: Sequence[str]) -> str | None:
+def installed_code(command: Sequence[str]) -> dict[str, str]:
+    """The digest of the installed modules that the command runs, by module; empty for other commands.
+
+    Raises:
+        NoIdentityError: it runs a module whose source cannot be found.
+    """
+    module = _module_of(command)
+    return {module: _code_digest(module)} if module else {}
+
+
+def _module_of(command: Sequence[str]) -> str | None:
     """The module that `python -m MODULE ...` runs, or None for other commands."""
     if command[0] not in ("python", "python3"):
         return None

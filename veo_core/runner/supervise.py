@@ -1,14 +1,15 @@
 """Run one command, report how it ended, and leave no process of it behind.
 
 Run as `python -I -S supervise.py`, with nothing but the standard library. Standard input carries the job
-as one line of JSON {"argv", "env", "cwd", "log", "timeout", "grace"}, then stays open for as long as the
-owner lives. The byte "t" on it asks the command to end (SIGTERM, SIGKILL after `grace` seconds); its end
-means that the owner died, and kills the command at once. Standard output carries {"pid"} before the
+as one line of JSON {"argv", "env", "cwd", "log", "timeout", "grace", "cleanup"}, then stays open for as long
+as the owner lives. The byte "t" on it asks the command to end (SIGTERM, SIGKILL after `grace` seconds); its
+end means that the owner died, and kills the command at once. Standard output carries {"pid"} before the
 command runs and then {"exit_code", "peak_rss_bytes", "ended"}, or {"error"} where it cannot be started;
 "ended" is "exited", "timeout" or "terminated".
 
 The command leads a session and process group of its own. Descendants that leave the group are found as
-well, where the system is Linux: orphans become children of this process.
+well, where the system is Linux: orphans become children of this process. A "cleanup" that is not empty is the
+command line of a program that runs last.
 """
 
 import contextlib
@@ -40,6 +41,8 @@ def main() -> None:
         return
     status, usage, ended = _watch(process.pid, wake, job, rest)
     _sweep(process.pid)
+    if job["cleanup"]:
+        _clean_up(job)
     code = os.waitstatus_to_exitcode(status)
     _report(
         {
@@ -165,6 +168,13 @@ def _sweep(group: int) -> None:
             os.waitpid(-1, 0)
         except ChildProcessError:
             return
+
+
+def _clean_up(job: dict[str, Any]) -> None:
+    """Run the job's cleanup; it finds nothing to do where the command ended in order."""
+    nowhere = subprocess.DEVNULL
+    with contextlib.suppress(OSError):
+        subprocess.run(job["cleanup"], env=job["env"], stdin=nowhere, stdout=nowhere, stderr=nowhere)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from veo_core.runner import execution
 from veo_core.runner.artifacts import Artifact, digest_of, local_path
 from veo_core.runner.cache import Entry, KeyParts, Lookup
 from veo_core.runner.context import Outcome, RunContext, Values
+from veo_core.runner.executor import Work
 from veo_core.runner.identity import NoIdentityError, key_parts
 from veo_core.runner.logs import tail
 from veo_core.runner.outputs import OutputError, collect
@@ -98,14 +99,7 @@ class TaskRun:
         if not self._task.cache:
             return await self._execute(command, None, "caching is off")
         try:
-            parts = await asyncio.to_thread(
-                key_parts,
-                self._component,
-                command.bindings,
-                command.argv,
-                command.env,
-                str(self._context.folder),
-            )
+            parts = await asyncio.to_thread(self._key_parts, command)
         except NoIdentityError as error:
             return await self._execute(command, None, f"miss: {error}")
         self._update(cache_key=parts.digest)
@@ -135,6 +129,26 @@ class TaskRun:
             argv=command_line((*container.command, *container.args), bindings),
             env={name: resolve_text(value, bindings) for name, value in container.env.items()},
             accelerator=container.accelerator,
+        )
+
+    def _key_parts(self, command: _Command) -> KeyParts:
+        return key_parts(
+            self._component,
+            command.bindings,
+            command.argv,
+            command.env,
+            self._context.executor.code(self._work(command)),
+            str(self._context.folder),
+        )
+
+    def _work(self, command: _Command) -> Work:
+        return Work(
+            argv=command.argv,
+            env={**self._context.env, **command.env},
+            accelerator=command.accelerator,
+            log=str(self._log),
+            cwd=self._context.cwd,
+            timeout=self._context.timeout,
         )
 
     def _look_up(self, parts: KeyParts) -> Lookup:
@@ -168,13 +182,7 @@ class TaskRun:
     async def _attempt(self, attempt: int, command: _Command) -> Values | str:
         """One execution of the command: what it produced, or why it failed."""
         context = self._context
-        job = execution.Job(
-            argv=execution.python_first(command.argv),
-            env=execution.task_environment(context.env, command.env),
-            cwd=context.cwd,
-            log=str(self._log),
-            timeout=context.timeout,
-        )
+        job = context.executor.job(self._work(command))
         accelerator = context.accelerators if command.accelerator else contextlib.nullcontext()
         async with accelerator, context.workers:
             await asyncio.to_thread(self._clear_outputs)
