@@ -29,16 +29,21 @@ def describe(
         *(f"label      {name}={value}" for name, value in sorted(labels.items())),
         *(f"image      {image}" for image in sorted(set(compiled.images()))),
         f"documents  {len(compiled.documents)}, tasks {len(list(compiled.tasks()))}",
-        "parameters",
-        *(
-            f"  {name} = {json.dumps(value, ensure_ascii=False)}"
-            for name, value in submission.parameters.items()
-        ),
+        "parameters, of configurations what differs from the stages' defaults",
+        *_parameters(submission),
         "",
         *_cost(submission),
         "dry run: nothing was sent",
     ]
     return "\n".join(lines)
+
+
+def _parameters(submission: Submission) -> Iterator[str]:
+    changed = submission.recipe.model_dump(mode="json", exclude_defaults=True)
+    for name, value in submission.parameters.items():
+        stage = name.removesuffix("_config")
+        shown = value if stage == name else changed.get(stage, {})
+        yield f"  {name} = {json.dumps(shown, ensure_ascii=False)}"
 
 
 def _cost(submission: Submission) -> Iterator[str]:
