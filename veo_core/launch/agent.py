@@ -72,7 +72,7 @@ def run_processes(
             return 0
         failure = culprit(failures.values())
         if failure.local_rank:
-            for line in last_lines(Path(failure.error_file).with_name("stderr.log")):
+            for line in last_lines(agent.log_of(failure.local_rank)):
                 _say(f"[{failure.local_rank}] {line}")
         _say(f"launch: {_ended(failure)}")
         return exit_code(failure)
@@ -108,6 +108,11 @@ class _StageAgent(LocalElasticAgent):
             raise
         self._rdzv_handler.shutdown()
         return result.failures if result else {}  # none for a machine that another one has replaced
+
+    def log_of(self, local_rank: int) -> Path:
+        """Where the error stream of a process went that was started last, other than the first."""
+        assert self._pcontext is not None
+        return Path(self._pcontext.stderrs[local_rank])
 
     def _rendezvous(self, worker_group: WorkerGroup) -> None:
         """Meet the other agents, and give the processes a store on the first machine to find each other in.
@@ -229,8 +234,6 @@ def exit_code(failure: ProcessFailure) -> int:
 
 def last_lines(log: Path) -> list[str]:
     """The end of a log; of progress bars, what was last to be seen."""
-    if not log.exists():
-        return []
     lines = log.read_text(errors="replace").rstrip().split("\n")
     return [line.rsplit("\r", 1)[-1] for line in lines[-_LAST_LINES:]]
 
