@@ -21,7 +21,8 @@ IMAGES = {
     "train-tpu": ("train", "gcp", "s3", "kubeflow"),
     "serve": ("serve", "gcp", "s3"),
 }
-IMAGE_OF_POOL = {"cpu": "curate", "accelerator": "train-gpu"}
+IMAGE_OF_POOL = {"cpu": "curate", "accelerator": "train-gpu", "training": "train-gpu"}
+IMAGES_OF_LAUNCHERS = {"judged": "curate", "start": "train-gpu", "trainjob": "train-gpu"}
 OPTIONAL = {"ray", "torch-xla"}  # imported only where a user asks for them
 
 
@@ -57,6 +58,11 @@ def test_lock_satisfies_the_extras_of_its_image(name: str, extras: tuple[str, ..
 def test_image_of_a_stage_has_all_that_the_stage_imports(stage: str, module: str) -> None:
     pool = importlib.import_module(f"components.{stage}").POOL
     assert missing(module, IMAGE_OF_POOL[pool]) == set()
+
+
+@pytest.mark.parametrize(("launcher", "image"), IMAGES_OF_LAUNCHERS.items())
+def test_image_has_all_that_its_launcher_imports(launcher: str, image: str) -> None:
+    assert missing(f"veo_core.launch.{launcher}", image) == set()
 
 
 def missing(module: str, image: str) -> set[str]:

@@ -93,6 +93,7 @@ def test_bad_usage_is_told_in_one_line(arguments, platform, message):
     assert log.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_process_killed_among_four_makes_all_go_on_from_the_last_checkpoint(root, curve):
     codes, log = ends(start("--processes", "4", *run(root, "--rank", "2", "--at", "13", "kill")))
     assert codes == [0], log
@@ -101,6 +102,7 @@ def test_process_killed_among_four_makes_all_go_on_from_the_last_checkpoint(root
     assert shards_of_checkpoint(root) == (CONFIG.steps, 4)
 
 
+@pytest.mark.slow
 def test_sigterm_on_one_of_two_machines_saves_on_both_and_a_rerun_ends_the_same(root, curve):
     machines = started("vertex", run(root, "--rank", "1", "--at", "7", "wait"))
     until(Path(root).with_name("history.waits").exists, machines)

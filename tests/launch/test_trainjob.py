@@ -70,6 +70,7 @@ def python(program: str) -> list[str]:
     return [sys.executable, "-c", f"import os, sys, time\n{program}"]
 
 
+@pytest.mark.slow
 def test_stage_on_two_machines_gives_the_step_the_outputs_that_one_process_makes(
     cluster, store, asked, tmp_path
 ):
@@ -175,6 +176,7 @@ def test_busy_api_server_does_not_fail_the_step(cluster, asked):
     assert not cluster.answers
 
 
+@pytest.mark.slow
 def test_job_that_an_earlier_try_left_is_replaced(cluster, asked):
     cluster.program = python("sys.exit(7)")
     step(cluster, *asked).communicate()

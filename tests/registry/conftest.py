@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "storage"))
 
 from buckets import gcs_root
-from vertex_server import VertexServer
+from model_service import VertexServer
 
 __all__ = ["gcs_root"]
 

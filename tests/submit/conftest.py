@@ -10,17 +10,18 @@ from typing import Any
 import google_network
 import google_rest
 import kfp_server
+import pipeline_service
 import pytest
-import vertex_server
 import yaml
 from google_network import Authority, Proxy
 from google_rest import GoogleRest
 from kfp_server import KfpServer
+from pipeline_service import PROJECT, VertexServer
 from submit_profiles import DIGESTS, KUBEFLOW, QUOTAS, REGISTRY, SECRETS, VERTEX
-from vertex_server import PROJECT, VertexServer
 
 from pipelines.submit import kubeflow, vertex
 from pipelines.submit.compiled import Compiled
+from pipelines.targets.remote import JudgeServer
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -29,11 +30,11 @@ def _compiled_once() -> Iterator[None]:
     compile_anew = Compiled.of
     memory: dict[Any, Compiled] = {}
 
-    def of(profile: Path, pipeline: str, choice: int) -> Compiled:
+    def of(profile: Path, pipeline: str, choice: int, judge: JudgeServer) -> Compiled:
         lock = (profile.parent / yaml.safe_load(profile.read_text())["images"]).read_text()
-        key = (_placement(profile), lock, pipeline, choice)
+        key = (_placement(profile), lock, pipeline, choice, judge)
         if key not in memory:
-            memory[key] = compile_anew(profile, pipeline, choice)
+            memory[key] = compile_anew(profile, pipeline, choice, judge)
         return memory[key]
 
     with pytest.MonkeyPatch.context() as patch:
@@ -68,7 +69,7 @@ def google(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     vertex = VertexServer(secrets=[*SECRETS.values(), *key_lines, google_rest.ACCESS_TOKEN])
     rest = GoogleRest(images=set(DIGESTS.values()), quotas=dict(QUOTAS))
     with ExitStack() as stack:
-        stack.enter_context(vertex_server.serving(vertex, authority))
+        stack.enter_context(pipeline_service.serving(vertex, authority))
         stack.enter_context(google_rest.serving(rest, authority))
         proxy = Proxy(grpc=vertex.port, rest=rest.port)
         stack.callback(proxy.close)

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import http_service
 from google_network import Authority
 from http_service import HttpError, Request
-from vertex_server import NUMBER, PROJECT, REGION
+from pipeline_service import NUMBER, PROJECT, REGION
 
 ACCESS_TOKEN = "ya29.a-token-of-the-tests"
 

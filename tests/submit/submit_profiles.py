@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vertex_server import NUMBER, PROJECT, REGION
+from pipeline_service import NUMBER, PROJECT, REGION
 
 REGISTRY = f"{REGION}-docker.pkg.dev/{PROJECT}/veo"
 DIGESTS = {

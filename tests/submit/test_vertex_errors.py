@@ -2,7 +2,7 @@
 
 import grpc
 import pytest
-from vertex_server import Refusal, Snapshot
+from pipeline_service import Refusal, Snapshot
 
 DENIED = (
     "Permission 'aiplatform.pipelineJobs.create' denied on resource '//aiplatform.googleapis.com/projects/p'"

@@ -5,8 +5,8 @@ import json
 import vertex_rules
 from google.cloud.aiplatform_v1.types import pipeline_service
 from google.protobuf import json_format
+from pipeline_service import NUMBER, PROJECT, REGION, Snapshot
 from submit_profiles import KEY, SECRETS
-from vertex_server import NUMBER, PROJECT, REGION, Snapshot
 
 STOCK_OUT = "Resources are insufficient in region: us-central1. Please try a different region."
 

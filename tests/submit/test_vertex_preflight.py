@@ -1,8 +1,8 @@
 """What is missing is said in one line before anything is sent."""
 
 import pytest
+from pipeline_service import PROJECT
 from submit_profiles import DIGESTS, KEY
-from vertex_server import PROJECT
 
 
 def _disable(rest):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from grpc import StatusCode
 from model_evidence import Evidence
-from vertex_server import NUMBER, PROJECT, REGION, RefusalError, VertexServer
+from model_service import NUMBER, PROJECT, REGION, RefusalError, VertexServer
 
 from veo_core.errors import UsageError
 from veo_core.registry.config import VertexConfig
