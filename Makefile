@@ -7,8 +7,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 PRESET ?= world
 RUN ?= latest
-# How `make serve` draws clips: as the preset `world` did for the figures on the model's card.
-SAMPLER ?= {solver: unipc, shift: 3.0, video_guidance: 2.0, audio_guidance: 2.0, guidance_floor: 0.2}
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help setup setup-dev run curate images push submit submit-kfp serve test test-slow test-xla bench bench-curate bench-model bench-ablate bench-serve compile lint check-infra lock report clean
@@ -47,7 +45,7 @@ report: setup ## write a run's report: RUN=latest or an id
 	@$(BIN)/veo report $(RUN)
 
 serve: setup ## the registered local model and a page to try it, at http://127.0.0.1:8080; ARGS="--port 8000"
-	@$(BIN)/python -m veo_core.serve --prompt-filter world --sampler "$(SAMPLER)" $(ARGS)
+	@$(BIN)/python -m veo_core.serve --prompt-filter world --sampler "{solver: unipc}" $(ARGS)
 
 test: setup-dev ## the tests, under 15 minutes on 2 cores
 	@$(BIN)/python -m pytest -m "not slow and not xla" -n 2 --dist loadscope $(ARGS)
