@@ -90,6 +90,7 @@ def signals() -> Iterator[None]:
     ("flags", "message"),
     [
         (["--root", "empty"], "model 'veo-world@latest': no model of this name is registered"),
+        (["--root", "none"], "store none: there is no such folder"),
         (["--model", "file:///missing/model"], "model file:///missing/model"),
         (["--model", "."], "it holds no model_index.json"),
         (["--host", "256.0.0.1"], "cannot listen on 256.0.0.1:0"),
@@ -102,6 +103,7 @@ def test_server_that_cannot_start_says_why_in_one_line(tmp_path, monkeypatch, ca
     for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
     assert main(["--port", "0", "--prompt-filter", "off", *flags]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")

@@ -35,7 +35,7 @@ def load_model(reference: str, root: str) -> ServedModel:
 
 
 def _registered(reference: str, root: str) -> ServedModel:
-    store = Store(root)
+    store = Store(root, written=False)
     entry = load(store, reference)
     return ServedModel(entry.reference, Generator.load(entry.description.files, store))
 

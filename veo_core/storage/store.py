@@ -39,12 +39,13 @@ class Store:
 
     Args:
         root: a local path or a URI that fsspec knows (`gs://bucket/prefix`, `s3://bucket/prefix`).
+        written: whether it will be written, too. A local folder that is only read must be there.
 
     Raises:
-        UsageError: the root cannot be written, or its protocol has no driver installed.
+        UsageError: the root is not there or cannot be written, or its protocol has no driver installed.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, *, written: bool = True) -> None:
         self.root = root
         self._opened: tuple[int, Any] | None = None
         try:
@@ -54,7 +55,10 @@ class Store:
         self._local = isinstance(fs, fsspec.implementations.local.LocalFileSystem)
         if self._local:
             self.root = self._base
-        if self._local:
+        if self._local and not written:
+            if not Path(self._base).is_dir():
+                raise UsageError(f"store {root}: there is no such folder")
+        elif self._local:
             try:
                 Path(self._base).mkdir(parents=True, exist_ok=True)
                 with tempfile.TemporaryFile(dir=self._base):
