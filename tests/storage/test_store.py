@@ -24,7 +24,7 @@ def test_put_bytes_gives_a_reference_that_reads_back(store):
 def test_local_store_that_is_only_read_is_left_as_it_is(tmp_path):
     ref = Store(str(tmp_path / "store")).put_bytes(b"content", ".bin")
     assert Store(str(tmp_path / "store"), written=False).get_bytes(ref) == b"content"
-    with pytest.raises(UsageError, match="none: there is no such folder$"):
+    with pytest.raises(UsageError, match=r"none: there is no such folder$"):
         Store(str(tmp_path / "none"), written=False)
     assert not (tmp_path / "none").exists()
 
