@@ -25,7 +25,11 @@ def main(argv: list[str]) -> int:
         print(f"error: usage: images/push.py REGISTRY [{'|'.join(IMAGES)} ...]", file=sys.stderr)
         return 2
     registry, names = argv[0].rstrip("/"), argv[1:] or IMAGES
-    lock = json.loads(LOCK.read_text()) if LOCK.exists() else {}
+    try:
+        lock = json.loads(LOCK.read_text()) if LOCK.exists() else {}
+    except ValueError as error:
+        print(f"error: {LOCK}: not valid JSON: {error}; mend or delete it", file=sys.stderr)
+        return 2
     for name in names:
         try:
             lock[name] = push(name, registry)

@@ -10,7 +10,14 @@ from pipelines.submit import secrets
 from pipelines.submit.compiled import Compiled
 from pipelines.targets.profile import Profile, load_profile
 from veo_core.cli.footage import footage_section
-from veo_core.cli.recipe import CURATION, STAGES, BaseRecipe, load_recipe, parameters
+from veo_core.cli.recipe import (
+    CURATION,
+    STAGES,
+    BaseRecipe,
+    add_recipe_arguments,
+    load_recipe,
+    parameters,
+)
 from veo_core.commandline import Parser
 from veo_core.errors import UsageError
 
@@ -59,17 +66,7 @@ def parser(prog: str, description: str) -> Parser:
     made = Parser(prog=prog, description=description)
     made.add_argument("--profile", type=Path, required=True, metavar="FILE", help="where it runs")
     made.add_argument("--pipeline", default="pipeline", choices=PIPELINES, help="default: the whole pipeline")
-    made.add_argument("--preset", default="world", metavar="NAME", help="smoke, world or world-full")
-    made.add_argument("--config", type=Path, metavar="FILE", help="YAML recipe over the preset")
-    made.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="SECTION.KEY=VALUE",
-        help="one setting over preset and recipe; may be repeated",
-    )
-    made.add_argument("--seed", type=int, help="seed of everything random")
+    add_recipe_arguments(made)
     made.add_argument("--footage", metavar="URI", help="gs:// or s3:// prefix, or a list of URLs, of footage")
     made.add_argument(
         "--clips", type=int, metavar="N", help="clips expected of the footage, for the estimate"

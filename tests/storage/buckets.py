@@ -1,11 +1,13 @@
 """Servers that speak the protocols of S3 and Google Cloud Storage, in processes of their own on loopback."""
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +79,13 @@ def gcs_bucket(faults: float = 0.0) -> Iterator[str]:
         fsspec.get_filesystem_class("gs").clear_instance_cache()
         yield "gs://bucket"
     fsspec.get_filesystem_class("gs").clear_instance_cache()
+
+
+def fault_counts(variable: str) -> dict[str, int]:
+    """Faults and requests of the server that an environment variable names."""
+    with urllib.request.urlopen(f"{os.environ[variable]}/faults") as answer:
+        counts: dict[str, int] = json.load(answer)
+    return counts
 
 
 @pytest.fixture(scope="session")

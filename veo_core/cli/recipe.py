@@ -1,5 +1,6 @@
 """Recipes: a preset, a user's file over it and single settings, validated before anything runs."""
 
+import argparse
 import importlib
 import importlib.resources
 import typing
@@ -64,6 +65,21 @@ def recipe_type() -> type[BaseRecipe]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the section `register` hides ABCMeta.register, which nobody calls
         return create_model("Recipe", __base__=BaseRecipe, **sections)
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags that choose a recipe: a preset, a file over it, and single settings."""
+    parser.add_argument("--preset", default="world", metavar="NAME", help="smoke, world or world-full")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML recipe over the preset")
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="one setting over preset and recipe; may be repeated",
+    )
+    parser.add_argument("--seed", type=int, help="seed of everything random")
 
 
 def load_recipe(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from veo_core.cli.footage import footage_section
-from veo_core.cli.recipe import CURATION, STAGES, load_recipe, parameters
+from veo_core.cli.recipe import CURATION, STAGES, add_recipe_arguments, load_recipe, parameters
 from veo_core.errors import UsageError
 from veo_core.lineage.report import write_report
 from veo_core.records.run import RunRecord
@@ -42,17 +42,7 @@ def add_parsers(subcommands: Any) -> None:
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--preset", default="world", metavar="NAME", help="smoke, world or world-full")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML recipe over the preset")
-    parser.add_argument(
-        "--set",
-        dest="settings",
-        action="append",
-        default=[],
-        metavar="SECTION.KEY=VALUE",
-        help="one setting over preset and recipe; may be repeated",
-    )
-    parser.add_argument("--seed", type=int, help="seed of everything random")
+    add_recipe_arguments(parser)
     parser.add_argument(
         "--footage", metavar="PLACE", help="use this folder or bucket prefix instead of filming the world"
     )
