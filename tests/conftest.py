@@ -2,9 +2,11 @@
 
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from certificates import Authority
 from xdist.scheduler import LoadScopeScheduling
 
 TOGETHER = ("tests/pipeline", "tests/curate", "tests/submit")
@@ -26,6 +28,17 @@ def pytest_runtest_teardown() -> None:
     """A runtime on a CPU flushes denormal numbers in its whole process, where Hypothesis draws them."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_flush_denormal(False)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
+    """One for all tests, since gRPC reads the certificates that it trusts once a process."""
+    authority = Authority()
+    roots = tmp_path_factory.mktemp("authority") / "roots.pem"
+    roots.write_bytes(authority.pem())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(roots))
+        yield authority
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:

@@ -15,11 +15,10 @@ __all__ = ["gcs_root"]
 
 
 @pytest.fixture(scope="session")
-def vertex_service(tmp_path_factory) -> Iterator[VertexServer]:
-    server = VertexServer(tmp_path_factory.mktemp("vertex"))
+def vertex_service(authority, tmp_path_factory) -> Iterator[VertexServer]:
+    server = VertexServer(tmp_path_factory.mktemp("vertex"), authority)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(server.credentials))
-        patch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", str(server.ca))  # read once a process
         yield server
     server.close()
 

@@ -1,7 +1,5 @@
 """Vertex AI's ModelService over gRPC and TLS, from the SDK's own messages, as strict as the real one."""
 
-import datetime
-import ipaddress
 import itertools
 import json
 import re
@@ -17,8 +15,8 @@ import fsspec
 import grpc
 import proto
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from certificates import Authority
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import jwt
 from google.cloud import aiplatform_v1 as api
@@ -65,19 +63,18 @@ class VertexServer:
         upload_error: what the next upload ends in.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, authority: Authority) -> None:
         self.reset()
         self._called = threading.Condition()
         self._account_key = rsa.generate_private_key(65537, 2048)
-        self.ca, self.credentials = folder / "ca.pem", folder / "account.json"
-        key, certificate = _certificate()
-        self.ca.write_bytes(certificate)
+        self.credentials = folder / "account.json"
         self._tokens = ThreadingHTTPServer(("127.0.0.1", 0), _Tokens)
         threading.Thread(target=self._tokens.serve_forever, daemon=True).start()
         account = _account(self._account_key, f"http://127.0.0.1:{self._tokens.server_port}/token")
         self.credentials.write_text(json.dumps(account))
         self._server = grpc.server(futures.ThreadPoolExecutor(4), handlers=[_Handler(self)])
-        secrets = grpc.ssl_server_credentials([(key, certificate)])
+        chain, key = authority.issue_for("localhost", "127.0.0.1")
+        secrets = grpc.ssl_server_credentials([(key, chain)])
         self.endpoint = f"localhost:{self._server.add_secure_port('127.0.0.1:0', secrets)}"
         self._server.start()
 
@@ -360,27 +357,6 @@ def _check_model(model: api.Model) -> None:
     _require(len(set(names)) == len(names), "a variable is set twice")
     for name in names:
         _require(re.fullmatch(r"(?!AIP_)[A-Za-z_]\w*", name), f"variable {name!r}")
-
-
-def _certificate() -> tuple[bytes, bytes]:
-    """(key, certificate) of localhost, signed by itself."""
-    key = rsa.generate_private_key(65537, 2048)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    hosts = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    return _pem(key), certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def _account(key: rsa.RSAPrivateKey, token_uri: str) -> dict[str, str]:

@@ -6,9 +6,7 @@ import threading
 import time
 
 import pytest
-from cryptography import x509
 from serving import etag_of, file_server, policy_for
-from signing import Authority
 
 from veo_core.errors import ItemError
 from veo_core.sources.download import Downloader
@@ -262,10 +260,9 @@ def test_host_with_one_private_address_among_public_ones_is_refused(target):
 
 
 def test_tls_is_checked_against_the_name_of_the_host_not_the_pinned_address(
-    serve, data, target, tmp_path, monkeypatch
+    authority, serve, data, target, tmp_path, monkeypatch
 ):
-    authority = Authority()
-    chain, key = authority.issue((x509.SubjectAlternativeName([x509.DNSName("cdn.test")]), False))
+    chain, key = authority.issue_for("cdn.test")
     for name, pem in (("chain.pem", chain), ("key.pem", key), ("authority.pem", authority.pem())):
         (tmp_path / name).write_bytes(pem)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))

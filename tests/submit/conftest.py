@@ -13,7 +13,8 @@ import kfp_server
 import pipeline_service
 import pytest
 import yaml
-from google_network import Authority, Proxy
+from certificates import Authority
+from google_network import Certified, Proxy
 from google_rest import GoogleRest
 from kfp_server import KfpServer
 from pipeline_service import PROJECT, VertexServer
@@ -48,9 +49,8 @@ def _placement(profile: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """One for the process: gRPC reads the roots once."""
-    return Authority.make(tmp_path_factory.mktemp("authority"))
+def certified(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Certified:
+    return Certified.by(authority, tmp_path_factory.mktemp("google"))
 
 
 @dataclass(frozen=True)
@@ -62,15 +62,15 @@ class Google:
 
 
 @pytest.fixture
-def google(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
+def google(certified: Certified, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Google]:
     """A project in which nothing is missing, behind Google's own host names."""
     private = google_network.write_account_key(tmp_path / "key.json", PROJECT)
     key_lines = [line for line in private.splitlines() if len(line) > 60]
     vertex = VertexServer(secrets=[*SECRETS.values(), *key_lines, google_rest.ACCESS_TOKEN])
     rest = GoogleRest(images=set(DIGESTS.values()), quotas=dict(QUOTAS))
     with ExitStack() as stack:
-        stack.enter_context(pipeline_service.serving(vertex, authority))
-        stack.enter_context(google_rest.serving(rest, authority))
+        stack.enter_context(pipeline_service.serving(vertex, certified))
+        stack.enter_context(google_rest.serving(rest, certified))
         proxy = Proxy(grpc=vertex.port, rest=rest.port)
         stack.callback(proxy.close)
         for name in ("no_proxy", "NO_PROXY", "grpc_proxy", "http_proxy", "HTTP_PROXY"):
@@ -78,8 +78,7 @@ def google(authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         environment = {
             "https_proxy": proxy.url,
             "HTTPS_PROXY": proxy.url,
-            "REQUESTS_CA_BUNDLE": str(authority.roots),
-            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(authority.roots),
+            "REQUESTS_CA_BUNDLE": str(certified.roots),
             "GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "key.json"),
             **SECRETS,
         }

@@ -4,7 +4,6 @@ The SDKs run as they are: they take the proxy, the certificate authority and the
 environment, resolve nothing, and find servers of our own behind `us-central1-aiplatform.googleapis.com`.
 """
 
-import datetime
 import json
 import socket
 import ssl
@@ -13,74 +12,36 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
+from certificates import Authority
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 
 @dataclass(frozen=True)
-class Authority:
-    """A certificate authority that signed one certificate for all names of Google.
+class Certified:
+    """What Google's servers show: a certificate for all their names.
 
     Attributes:
         roots: file of the authority's certificate.
-        certificate, key: files of the certificate that servers show.
+        chain, key: files of the servers' own.
     """
 
     roots: Path
-    certificate: Path
+    chain: Path
     key: Path
 
     @classmethod
-    def make(cls, folder: Path) -> "Authority":
-        names = ["*.googleapis.com", "*.pkg.dev"]
-        root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-        root_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority of the tests")])
-        root = _certificate(root_name, root_name, root_key, root_key).add_extension(
-            x509.BasicConstraints(ca=True, path_length=None), critical=True
-        )
-        leaf = _certificate(
-            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])]), root_name, key, root_key
-        ).add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+    def by(cls, authority: Authority, folder: Path) -> "Certified":
         made = cls(folder / "roots.pem", folder / "server.pem", folder / "server.key")
-        pem = serialization.Encoding.PEM
-        made.roots.write_bytes(root.sign(root_key, hashes.SHA256()).public_bytes(pem))
-        made.certificate.write_bytes(leaf.sign(root_key, hashes.SHA256()).public_bytes(pem))
-        made.key.write_bytes(_private_pem(key))
+        chain, key = authority.issue_for("*.googleapis.com", "*.pkg.dev")
+        for path, pem in ((made.roots, authority.pem()), (made.chain, chain), (made.key, key)):
+            path.write_bytes(pem)
         return made
 
     def server_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self.certificate, self.key)
+        context.load_cert_chain(self.chain, self.key)
         return context
-
-
-def _certificate(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    signer: ec.EllipticCurvePrivateKey,
-) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
-    authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(authority, critical=False)
-    )
-
-
-def _private_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
 
 
 def write_account_key(path: Path, project: str) -> str:
@@ -89,7 +50,9 @@ def write_account_key(path: Path, project: str) -> str:
     Returns:
         The private key in it.
     """
-    private = _private_pem(rsa.generate_private_key(public_exponent=65537, key_size=2048)).decode()
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    private = key.private_bytes(pem, pkcs8, serialization.NoEncryption()).decode()
     account = {
         "type": "service_account",
         "project_id": project,

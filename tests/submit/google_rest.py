@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import http_service
-from google_network import Authority
+from google_network import Certified
 from http_service import HttpError, Request
 from pipeline_service import NUMBER, PROJECT, REGION
 
@@ -140,7 +140,7 @@ _ROUTES: dict[str, Callable[[GoogleRest, re.Match[str], Request], Any]] = {
 
 
 @contextmanager
-def serving(rest: GoogleRest, authority: Authority) -> Iterator[GoogleRest]:
+def serving(rest: GoogleRest, certified: Certified) -> Iterator[GoogleRest]:
     """The services listen, with TLS, while the block lasts."""
-    with http_service.serving(rest.answer, authority.server_context()) as rest.port:
+    with http_service.serving(rest.answer, certified.server_context()) as rest.port:
         yield rest

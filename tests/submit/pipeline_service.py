@@ -23,7 +23,7 @@ from google.cloud.aiplatform_v1.types import (
 )
 from google.protobuf import empty_pb2
 from google.rpc import status_pb2
-from google_network import Authority
+from google_network import Certified
 
 PROJECT, NUMBER, REGION = "veo-project", "123456789012", "us-central1"
 LOCATION = f"projects/{PROJECT}/locations/{REGION}"
@@ -226,13 +226,11 @@ def _serialized(message: Any) -> bytes:
 
 
 @contextmanager
-def serving(server: VertexServer, authority: Authority) -> Iterator[VertexServer]:
+def serving(server: VertexServer, certified: Certified) -> Iterator[VertexServer]:
     """The server listens, with TLS, while the block lasts."""
     listening = grpc.server(futures.ThreadPoolExecutor(max_workers=4))
     listening.add_generic_rpc_handlers(server.handlers())
-    credentials = grpc.ssl_server_credentials(
-        [(authority.key.read_bytes(), authority.certificate.read_bytes())]
-    )
+    credentials = grpc.ssl_server_credentials([(certified.key.read_bytes(), certified.chain.read_bytes())])
     server.port = listening.add_secure_port("127.0.0.1:0", credentials)
     listening.start()
     try:
