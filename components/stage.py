@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from kfp import dsl
 
-# The pools that a target maps to images and machines: machines without accelerator, one machine with
-# accelerators, and all the machines that share a training.
-CPU, ACCELERATOR, TRAINING = "cpu", "accelerator", "training"
+# The pools that a target maps to images and machines: one machine without accelerator, or all the machines
+# with accelerators, which share a stage's work.
+CPU, ACCELERATOR = "cpu", "accelerator"
 
 
 class Launch(NamedTuple):

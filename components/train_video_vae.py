@@ -5,9 +5,9 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Model, Output, OutputPath
 
-from components.stage import TRAINING, Launch, stage_container
+from components.stage import ACCELERATOR, Launch, stage_container
 
-POOL = TRAINING
+POOL = ACCELERATOR
 CACHED = False
 
 

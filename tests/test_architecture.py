@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"errors", "progress", "commandline"},
+    {"errors", "exit_codes", "progress", "commandline"},
     {"records"},
     {"storage", "fingerprint"},
     {"sharding"},

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.stage import ACCELERATOR, CPU, TRAINING, Launch
+from components.stage import ACCELERATOR, CPU, Launch
 from pipelines.targets.target import Target
 
 
@@ -14,7 +14,7 @@ def _place(task: Any, pool: str) -> None:
 EMBEDDED = Target(
     name="embedded",
     root="store",
-    launches=dict.fromkeys((CPU, ACCELERATOR, TRAINING), Launch("embedded")),
+    launches=dict.fromkeys((CPU, ACCELERATOR), Launch("embedded")),
     place=_place,
     caches_by_content=True,
 )

@@ -1,13 +1,12 @@
-"""Self-hosted Kubeflow: steps on labelled and tainted nodes, trainings on many nodes as TrainJobs."""
+"""Self-hosted Kubeflow: steps on labelled and tainted nodes, those that share many nodes as TrainJobs."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from kfp import kubernetes
 
-from components.stage import ACCELERATOR, CPU, TRAINING, Launch
+from components.stage import ACCELERATOR, CPU, Launch
 from pipelines.targets.images import Images
-from pipelines.targets.machines import one_host_topology
 from pipelines.targets.profile import KubeflowAccelerator, KubeflowCpuPool, KubeflowProfile
 from pipelines.targets.target import Target
 
@@ -33,9 +32,9 @@ def kubeflow_target(profile: KubeflowProfile, images: Images, choice: KubeflowAc
     """The target of a profile with one of its choices of accelerators."""
     train = images["train-tpu" if choice.is_tpu else "train-gpu"]
     many = choice.nodes > 1
-    cpu, accelerator = profile.pools.cpu, _accelerator_nodes(choice)
+    cpu = profile.pools.cpu
     follower = _cpu_nodes(cpu.model_copy(update=_FOLLOWER))
-    nodes = {CPU: _cpu_nodes(cpu), ACCELERATOR: accelerator, TRAINING: follower if many else accelerator}
+    nodes = {CPU: _cpu_nodes(cpu), ACCELERATOR: follower if many else _accelerator_node(choice)}
 
     def place(task: Any, pool: str) -> None:
         _place(task, nodes[pool])
@@ -51,8 +50,7 @@ def kubeflow_target(profile: KubeflowProfile, images: Images, choice: KubeflowAc
         root=profile.root,
         launches={
             CPU: Launch(images["curate"]),
-            ACCELERATOR: Launch(train),
-            TRAINING: Launch(train, launcher),
+            ACCELERATOR: Launch(train, launcher),
         },
         place=place,
         retries=3,
@@ -63,17 +61,15 @@ def _cpu_nodes(pool: KubeflowCpuPool) -> _Nodes:
     return _Nodes(pool, pool.node_selector)
 
 
-def _accelerator_nodes(choice: KubeflowAccelerator) -> _Nodes:
-    """One node of a choice."""
-    labels = _labels(choice, one_host_topology(choice.count)) if choice.is_tpu else choice.node_selector
-    return _Nodes(choice, labels, choice.resource, choice.count, choice.shared_memory)
+def _accelerator_node(choice: KubeflowAccelerator) -> _Nodes:
+    return _Nodes(choice, _labels(choice), choice.resource, choice.count, choice.shared_memory)
 
 
-def _labels(choice: KubeflowAccelerator, topology: str | None) -> dict[str, str]:
+def _labels(choice: KubeflowAccelerator) -> dict[str, str]:
     """The labels of a choice's nodes; GKE labels those of TPUs by the slice that they belong to."""
-    if choice.tpu_accelerator is None or topology is None:
+    if choice.tpu_accelerator is None or choice.tpu_topology is None:
         return choice.node_selector
-    return choice.node_selector | {_TPU_LABEL: choice.tpu_accelerator, _TOPOLOGY_LABEL: topology}
+    return choice.node_selector | {_TPU_LABEL: choice.tpu_accelerator, _TOPOLOGY_LABEL: choice.tpu_topology}
 
 
 def _place(task: Any, nodes: _Nodes) -> None:
@@ -94,7 +90,7 @@ def _train_job(profile: KubeflowProfile, image: str, choice: KubeflowAccelerator
     flags += ["--cpu", choice.cpu, "--memory", choice.memory, "--shared-memory", choice.shared_memory]
     if profile.queue is not None:
         flags += ["--queue", profile.queue]
-    for key, value in sorted(_labels(choice, choice.tpu_topology).items()):
+    for key, value in sorted(_labels(choice).items()):
         flags += ["--node-selector", f"{key}={value}"]
     for key in choice.tolerations:
         flags += ["--toleration", key]

@@ -103,8 +103,3 @@ def check_slice(accelerator: str | None, count: int, hosts: int, topology: str |
         raise ValueError(
             f"tpu_topology: {topology} is {chips} chips, {hosts} hosts of {count} are {hosts * count}; {mend}"
         )
-
-
-def one_host_topology(count: int) -> str:
-    """The topology of a single host of `count` chips."""
-    return {1: "1x1", 4: "2x2", 8: "2x4"}[count]

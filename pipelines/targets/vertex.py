@@ -6,9 +6,8 @@ from typing import Any
 
 from google_cloud_pipeline_components.v1.custom_job import create_custom_training_job_from_component
 
-from components.stage import ACCELERATOR, CPU, TRAINING, Launch
+from components.stage import ACCELERATOR, CPU, Launch
 from pipelines.targets.images import Images
-from pipelines.targets.machines import one_host_topology
 from pipelines.targets.profile import VertexAccelerator, VertexCpuPool, VertexProfile
 from pipelines.targets.target import Target
 
@@ -34,8 +33,7 @@ def vertex_target(profile: VertexProfile, images: Images, choice: VertexAccelera
     train = images["train-tpu" if choice.is_tpu else "train-gpu"]
     machines = {
         CPU: _cpu_machines(profile.pools.cpu),
-        ACCELERATOR: _accelerators(choice, 1, one_host_topology(choice.count) if choice.is_tpu else None),
-        TRAINING: _accelerators(choice, choice.replicas, choice.tpu_topology),
+        ACCELERATOR: _accelerators(choice),
     }
 
     return Target(
@@ -43,8 +41,7 @@ def vertex_target(profile: VertexProfile, images: Images, choice: VertexAccelera
         root=profile.root,
         launches={
             CPU: Launch(images["curate"]),
-            ACCELERATOR: Launch(train),
-            TRAINING: Launch(train, ("veo_core.launch.start",)),
+            ACCELERATOR: Launch(train, ("veo_core.launch.start",)),
         },
         wrap=lambda component, pool: _custom_job(profile, component, machines[pool]),
         retries=3,
@@ -57,15 +54,15 @@ def _cpu_machines(pool: VertexCpuPool) -> _Machines:
     )
 
 
-def _accelerators(choice: VertexAccelerator, replicas: int, topology: str | None) -> _Machines:
+def _accelerators(choice: VertexAccelerator) -> _Machines:
     return _Machines(
         machine_type=choice.machine_type,
         disk_gb=choice.disk_gb,
         strategy=choice.scheduling.upper(),
         accelerator_type=choice.accelerator or "",
         accelerator_count=choice.count,
-        replicas=replicas,
-        tpu_topology=topology,
+        replicas=choice.replicas,
+        tpu_topology=choice.tpu_topology,
         max_wait_minutes=choice.max_wait_minutes,
     )
 

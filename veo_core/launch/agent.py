@@ -28,8 +28,8 @@ from torch.distributed.elastic.rendezvous import (
     registry,
 )
 
+from veo_core.exit_codes import RETRY, UNEXPECTED, USAGE
 from veo_core.launch.cluster import Cluster
-from veo_core.launch.codes import RETRY, UNEXPECTED, USAGE
 
 _JOIN_SECONDS = 900
 """How long machines wait for each other, which may still pull their image."""

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from veo_core.errors import UsageError
-from veo_core.launch.codes import RETRY, UNEXPECTED, USAGE
+from veo_core.exit_codes import RETRY, UNEXPECTED, USAGE
 from veo_core.launch.kubernetes_jobs import Object, TrainJobs, UnreachableError, ended, machine_of
 
 _WATCH_SECONDS = 10

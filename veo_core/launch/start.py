@@ -17,9 +17,9 @@ from typing import NoReturn
 
 from veo_core.commandline import Parser
 from veo_core.errors import UsageError
+from veo_core.exit_codes import USAGE
 from veo_core.launch.call import StageCall
 from veo_core.launch.cluster import Cluster, started_by_torchrun
-from veo_core.launch.codes import USAGE
 from veo_core.launch.exchange import Exchange
 from veo_core.storage import Store
 

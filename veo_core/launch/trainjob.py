@@ -19,8 +19,8 @@ from pathlib import Path
 
 from veo_core.commandline import Parser
 from veo_core.errors import UsageError
+from veo_core.exit_codes import RETRY, USAGE
 from veo_core.launch.call import StageCall
-from veo_core.launch.codes import RETRY, USAGE
 from veo_core.launch.exchange import Exchange
 from veo_core.launch.follow import Outcome, follow
 from veo_core.launch.kubernetes_jobs import TrainJobs

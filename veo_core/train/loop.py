@@ -17,6 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from veo_core.errors import UsageError
+from veo_core.exit_codes import RETRY
 from veo_core.progress import track
 from veo_core.records.base import Record, canonical_json
 from veo_core.stage import Context
@@ -165,7 +166,7 @@ def fit(
                 journal.row(history[-1], meter.lap(step - timed))
             if stop:
                 save()
-                raise SystemExit(143)
+                raise SystemExit(RETRY)
             if samples and config.samples_every and step % config.samples_every == 0:
                 journal.samples(step, _draw(samples, model, state, runtime))
             if runtime.any(time.monotonic() - saved >= config.checkpoint_seconds):
