@@ -1,5 +1,6 @@
 """What holds for all tests: how they are spread over processes, and which signals they heed."""
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     config.option.loadscopereorder = False
+    if "PYTEST_XDIST_WORKER" in os.environ:  # a core each: more threads than cores wait for each other
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,6 +20,7 @@ def test_curation_ends_with_a_dataset_and_trains_nothing(curated):
     assert curated.manifest("package").shards
 
 
+@pytest.mark.slow
 def test_curation_in_parts_gives_the_same_manifests(curated, tmp_path):
     place = Workplace(tmp_path, subcommand="curate")
     process = place.run(*SMALL, "--set", "parts=3")

@@ -65,6 +65,7 @@ def test_second_run_is_all_cache_hits(finished: Workplace) -> None:
     assert {task.state for task in finished.latest.tasks} == {"CACHED"}
 
 
+@pytest.mark.slow
 def test_changed_caption_prompt_reruns_describe_and_only_what_depends_on_its_output(
     finished: Workplace,
 ) -> None:
@@ -90,13 +91,20 @@ def test_touched_library_file_invalidates_only_the_stages_that_import_it(
     assert changed(copy) == {"dedup"}
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "ctrl-c"])
-def test_run_killed_at_ten_random_moments_continues_and_leaves_no_process(
-    finished: Workplace, new_place: Callable[[], Workplace], sent: signal.Signals
+@pytest.mark.parametrize(
+    ("sent", "times"),
+    [
+        pytest.param(signal.SIGKILL, 3, id="SIGKILL-three-times"),
+        pytest.param(signal.SIGKILL, 10, id="SIGKILL-ten-times", marks=pytest.mark.slow),
+        pytest.param(signal.SIGINT, 10, id="ctrl-c-ten-times", marks=pytest.mark.slow),
+    ],
+)
+def test_run_killed_at_random_moments_continues_and_leaves_no_process(
+    finished: Workplace, new_place: Callable[[], Workplace], sent: signal.Signals, times: int
 ) -> None:
     place = new_place()
     moments = random.Random(sent.value)
-    for _ in range(10):
+    for _ in range(times):
         process = subprocess.Popen(
             place.command(), env=place.environment, cwd=place.folder, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
