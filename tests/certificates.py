@@ -6,6 +6,7 @@ import ipaddress
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import NameOID
 
 
@@ -42,18 +43,21 @@ class Authority:
     def issue(self, *extensions: tuple[x509.ExtensionType, bool]) -> tuple[bytes, bytes]:
         """PEM certificate chain and PEM private key."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = self._builder("leaf", key.public_key())
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        return self.certify(key.public_key(), *extensions), private
+
+    def certify(self, key: CertificatePublicKeyTypes, *extensions: tuple[x509.ExtensionType, bool]) -> bytes:
+        """PEM certificate chain of a public key."""
+        builder = self._builder("leaf", key)
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(_usage(digital_signature=True), critical=True)
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         for extension, critical in [*extensions, (issuer, False)]:
             builder = builder.add_extension(extension, critical=critical)
         chain = [builder.sign(self._key, hashes.SHA256()), self.certificate]
-        pem = b"".join(part.public_bytes(serialization.Encoding.PEM) for part in chain)
-        private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        return pem, private
+        return b"".join(part.public_bytes(serialization.Encoding.PEM) for part in chain)
 
     def issue_for(self, *hosts: str) -> tuple[bytes, bytes]:
         """The same, for a server of these names and addresses."""
@@ -68,7 +72,7 @@ class Authority:
     def pem(self) -> bytes:
         return self.certificate.public_bytes(serialization.Encoding.PEM)
 
-    def _builder(self, common: str, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    def _builder(self, common: str, key: CertificatePublicKeyTypes) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         return (
             x509.CertificateBuilder()

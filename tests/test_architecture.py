@@ -13,7 +13,7 @@ LAYERS = [
     {"storage", "fingerprint"},
     {"sharding"},
     {"stage"},
-    {"media"},
+    {"media", "provenance"},
     {"world"},
     {"judges"},
     {"sources"},

@@ -1,23 +1,19 @@
 """C2PA manifests in or beside video files: what they claim, and whether they forbid training.
 
-Sources: C2PA technical specification 2.2, sections A.5 (BMFF) and "training and data mining" of 1.4;
-CAWG training and data mining assertion 1.1.
+Sources: C2PA technical specification, section "training and data mining" of 1.4; CAWG training and data
+mining assertion 1.1.
 """
 
-import json
-import os
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import c2pa
 
 from veo_core.errors import ItemError
+from veo_core.provenance.read import manifest_in, read_store
 from veo_core.records.base import Record, sha256_bytes
 from veo_core.records.clip import ContentCredentials
-from veo_core.sources.items import MAX_MANIFEST_BYTES
 
-_MANIFEST_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
-_MAX_BOXES = 10_000
 _ASSERTIONS = ("c2pa.training-mining", "cawg.training-mining")
 _FORBIDDEN = ("notAllowed", "constrained")
 # A file is hostile until shown otherwise: reading it must not make this machine ask another one.
@@ -34,35 +30,7 @@ class Claims(Record):
 def manifest_bytes(path: Path) -> bytes | None:
     """The C2PA manifest store of an MP4 or MOV file, None where it has none."""
     with path.open("rb") as stream:
-        size = os.fstat(stream.fileno()).st_size
-        position = 0
-        for _ in range(_MAX_BOXES):
-            if position + 8 > size:
-                return None
-            stream.seek(position)
-            header = stream.read(16)
-            length, start = int.from_bytes(header[:4], "big"), 8
-            if length == 1:
-                length, start = int.from_bytes(header[8:16], "big"), 16
-            end = size if length == 0 else position + length
-            if end < position + start:
-                return None
-            if header[4:8] == b"uuid":
-                found = _manifest_in(stream, position + start, min(end, size))
-                if found is not None:
-                    return found
-            position = end
-    return None
-
-
-def _manifest_in(stream: BinaryIO, start: int, end: int) -> bytes | None:
-    """The JUMBF superbox in a `uuid` box: identifier, version and flags, purpose, offset, then it."""
-    stream.seek(start)
-    body = stream.read(min(end - start, MAX_MANIFEST_BYTES))
-    if body[:16] != _MANIFEST_BOX:
-        return None
-    purpose, _, rest = body[20:].partition(b"\0")
-    return rest[8:] if purpose == b"manifest" else None
+        return manifest_in(stream)
 
 
 def read_claims(path: Path, manifest: bytes, *, beside: bool = False) -> Claims:
@@ -80,11 +48,8 @@ def read_claims(path: Path, manifest: bytes, *, beside: bool = False) -> Claims:
         ItemError: rule "c2pa": there is a manifest that cannot be read, so that it may hold an opt-out.
     """
     try:
-        context = c2pa.Context.from_dict(_SETTINGS)
-        given = manifest if beside else None
-        with path.open("rb") as stream, c2pa.Reader("video/mp4", stream, given, context) as reader:
-            store = json.loads(reader.json())
-            state = reader.get_validation_state() or ""
+        with path.open("rb") as stream:
+            store, state = read_store(stream, _SETTINGS, beside=manifest if beside else None)
         active = store["manifests"][store["active_manifest"]]
         generators = active.get("claim_generator_info") or [{}]
         credentials = ContentCredentials(
