@@ -56,18 +56,15 @@ def read_manifest(source: Path | bytes, *, anchors: bytes | None = None) -> Mani
     Raises:
         UsageError: the file cannot be read, or the anchors are no certificates.
     """
-    try:
-        with _opened(source) as stream:
-            if manifest_in(stream) is None:
-                return ManifestReading(state="none")
-            stream.seek(0)
-            try:
-                return _read(stream, _settings(anchors))
-            except _UNREADABLE as error:
-                reason = " ".join(str(error).split())[:200]
-                return ManifestReading(state="invalid", problems=[reason or type(error).__name__])
-    except OSError as error:
-        raise UsageError(f"{source}: cannot be read: {error.strerror}") from None
+    with _opened(source) as stream:
+        if manifest_in(stream) is None:
+            return ManifestReading(state="none")
+        stream.seek(0)
+        try:
+            return _read(stream, _settings(anchors))
+        except _UNREADABLE as error:
+            reason = " ".join(str(error).split())[:200]
+            return ManifestReading(state="invalid", problems=[reason or type(error).__name__])
 
 
 def read_store(
@@ -123,7 +120,12 @@ def _manifest_in_box(stream: BinaryIO, start: int, end: int) -> bytes | None:
 
 
 def _opened(source: Path | bytes) -> BinaryIO:
-    return io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    try:
+        return source.open("rb")
+    except OSError as error:
+        raise UsageError(f"{source}: cannot be read: {error.strerror}") from None
 
 
 def _settings(anchors: bytes | None) -> dict[str, Any]:

@@ -32,10 +32,7 @@ def sign(source: Path | bytes, claim: GenerationClaim, credentials: Credentials)
     Raises:
         UsageError: the file cannot be read, or the certificate or what holds its key cannot sign.
     """
-    try:
-        data = source if isinstance(source, bytes) else source.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{source}: cannot be read: {error.strerror}") from None
+    data = source if isinstance(source, bytes) else _bytes_of(source)
     manifest = json.dumps(definition(claim, sha256_bytes(data)))
     signed = io.BytesIO()
     try:
@@ -49,3 +46,10 @@ def sign(source: Path | bytes, claim: GenerationClaim, credentials: Credentials)
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"the clip cannot be signed: {reason}") from None
     return signed.getvalue()
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
