@@ -14,6 +14,7 @@ LAYERS = [
     {"sharding"},
     {"stage"},
     {"media"},
+    {"watermark"},
     {"world"},
     {"judges"},
     {"sources"},
