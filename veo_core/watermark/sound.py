@@ -16,7 +16,7 @@ from veo_core.watermark.sound_writing import mark_of
 SNR_DB = 25.2
 """The least ratio of the sound's energy to the mark's."""
 
-_LOWEST_RATE = 4_000
+LOWEST_RATE = 4_000
 _WINDOW = 4 * PERIOD  # seconds that are read at once: at longer ones the steps of the speed are too coarse
 
 
@@ -114,7 +114,7 @@ def read_sound(audio: Float32, rate: int, bits: int, key: bytes, indices: Sequen
 
 
 def _check(audio: Float32, rate: int) -> None:
-    if rate < _LOWEST_RATE:
-        raise UsageError(f"sound of {rate} samples per second cannot carry a mark: give {_LOWEST_RATE} or more")
+    if rate < LOWEST_RATE:
+        raise UsageError(f"sound of {rate} samples per second cannot carry a mark: give {LOWEST_RATE} or more")
     if not np.isfinite(audio).all():
         raise UsageError("the sound holds samples that are not finite")
