@@ -14,6 +14,7 @@ LAYERS = [
     {"sharding"},
     {"stage"},
     {"media", "provenance"},
+    {"watermark"},
     {"world"},
     {"judges"},
     {"sources"},

@@ -8,7 +8,8 @@ from typing import Any
 
 from pipelines.submit import secrets
 from pipelines.submit.compiled import Compiled
-from pipelines.targets.profile import Profile, load_profile
+from pipelines.targets.images import Images
+from pipelines.targets.profile import KubeflowProfile, Profile, load_profile
 from veo_core.cli.footage import footage_section
 from veo_core.cli.recipe import (
     CURATION,
@@ -89,8 +90,9 @@ def read(arguments: argparse.Namespace) -> Submission:
     """
     settings = [*arguments.settings, *([f"seed={arguments.seed}"] if arguments.seed is not None else [])]
     footage = {"collect": _remote_footage(arguments.footage)} if arguments.footage else {}
-    recipe = load_recipe(arguments.preset, arguments.config, settings, footage)
     profile = load_profile(arguments.profile)
+    place = _registry(profile, arguments.profile) if arguments.pipeline == "pipeline" else {}
+    recipe = load_recipe(arguments.preset, arguments.config, settings, footage, place)
     values = parameters(recipe, profile.root, PIPELINES[arguments.pipeline])
     _check_remote(recipe)
     secrets.check(values, environ)
@@ -107,6 +109,23 @@ def read(arguments: argparse.Namespace) -> Submission:
         choice=arguments.choice,
         clips=arguments.clips or _world_clips(recipe),
     )
+
+
+def _registry(profile: Profile, path: Path) -> dict[str, Any]:
+    """The settings by which approved models get into the profile's registry."""
+    if not profile.model_registry:
+        return {}
+    if isinstance(profile, KubeflowProfile):
+        return {"register": {"registry": {"kind": "kubeflow", "endpoint": profile.model_registry}}}
+    registry = {
+        "kind": "vertex",
+        "project": profile.project,
+        "region": profile.region,
+        "serving_image": Images(path.parent / profile.images)["serve"],
+        "labels": profile.labels,
+        "cmek_key": profile.cmek_key or "",
+    }
+    return {"register": {"registry": registry}}
 
 
 def _remote_footage(place: str) -> dict[str, Any]:

@@ -78,10 +78,12 @@ def _choices(submission: Submission, profile: VertexProfile) -> list[int]:
 
 
 def _images(submission: Submission, profile: VertexProfile, choices: list[int]) -> list[str]:
-    """The images of the stages, whichever choice of accelerators they get."""
+    """The images of the stages, whichever choice of accelerators they get, and that of the server."""
     images = Images(submission.path.parent / profile.images)
     tpus = {profile.pools.accelerator[choice].is_tpu for choice in choices}
-    return [images["curate"], *(images["train-tpu" if is_tpu else "train-gpu"] for is_tpu in tpus)]
+    training = [images["train-tpu" if is_tpu else "train-gpu"] for is_tpu in tpus]
+    serving = [images["serve"]] if training and profile.model_registry else []
+    return [images["curate"], *training, *serving]
 
 
 def _dry_run(submission: Submission, profile: VertexProfile) -> str:

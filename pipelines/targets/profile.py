@@ -81,6 +81,8 @@ class VertexProfile(Record):
         cmek_key: full name of the key that encrypts what the jobs make.
         labels: put on every job.
         experiment: the Vertex experiment that collects runs.
+        model_registry: whether approved models become versions in Vertex AI's Model Registry, too, which the
+            image `serve` serves.
         images: path of images.lock.json; relative ones start at the profile's folder.
     """
 
@@ -95,6 +97,7 @@ class VertexProfile(Record):
     )
     labels: dict[LabelKey, Label] = Field(default={})
     experiment: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,127}$")
+    model_registry: bool = False
     images: str
     pools: VertexPools
 
@@ -189,6 +192,7 @@ class KubeflowProfile(Record):
         experiment: collects the runs.
         service_account: runs the steps.
         secrets: what the steps get as environment variables, by reference.
+        model_registry: address of the Model Registry that gets approved models, besides the store's own.
         queue: the Kueue queue that admits the steps; none where Kueue is not installed.
         images: path of images.lock.json; relative ones start at the profile's folder.
     """
@@ -200,6 +204,7 @@ class KubeflowProfile(Record):
     experiment: str = "Default"
     service_account: str
     secrets: list[Secret] = Field(default=[])
+    model_registry: str | None = Field(default=None, pattern=r"^https?://[^/\s]+$")
     queue: str | None = None
     images: str
     pools: KubeflowPools

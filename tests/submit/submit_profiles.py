@@ -6,7 +6,8 @@ from pipeline_service import NUMBER, PROJECT, REGION
 
 REGISTRY = f"{REGION}-docker.pkg.dev/{PROJECT}/veo"
 DIGESTS = {
-    name: f"sha256:{number:064x}" for number, name in enumerate(("curate", "train-gpu", "train-tpu"), 1)
+    name: f"sha256:{number:064x}"
+    for number, name in enumerate(("curate", "train-gpu", "train-tpu", "serve"), 1)
 }
 KEY = f"projects/{PROJECT}/locations/{REGION}/keyRings/veo/cryptoKeys/veo"
 VERTEX: dict[str, Any] = {

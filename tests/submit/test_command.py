@@ -1,7 +1,7 @@
 """The command lines: what a dry run prints, and which input is refused in one line."""
 
 import pytest
-from submit_profiles import DIGESTS, KUBEFLOW, SECRETS, VERTEX
+from submit_profiles import DIGESTS, KUBEFLOW, REGISTRY, SECRETS, VERTEX
 
 from pipelines.submit import kubeflow, vertex
 
@@ -21,6 +21,19 @@ def test_a_dry_run_prints_what_would_be_sent_where_and_its_cost(submit_vertex, m
         "dry run: nothing was sent",
     ):
         assert expected in outcome.out, expected
+
+
+def test_a_profile_s_registry_gets_the_models(submit_vertex, submit_kfp):
+    outcome = submit_vertex("--dry-run", "--set=register.registry.alias=approved", model_registry=True)
+    for expected in (
+        '"kind": "vertex", "project": "veo-project"',
+        f'"serving_image": "{REGISTRY}/veo-serve@{DIGESTS["serve"]}"',
+        '"alias": "approved"',
+    ):
+        assert expected in outcome.out, (expected, outcome)
+    address = "http://registry.kubeflow:8080"
+    outcome = submit_kfp("--dry-run", "--pipeline=pipeline", model_registry=address)
+    assert f'"kind": "kubeflow", "endpoint": "{address}"' in outcome.out, outcome
 
 
 def test_a_dry_run_for_kubeflow_reaches_no_server(submit_kfp, kfp):

@@ -83,14 +83,20 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def load_recipe(
-    preset: str, config: Path | None, settings: Sequence[str], footage: dict[str, Any] | None = None
+    preset: str,
+    config: Path | None,
+    settings: Sequence[str],
+    footage: dict[str, Any] | None = None,
+    place: dict[str, Any] | None = None,
 ) -> BaseRecipe:
     """The preset, overlaid by the user's YAML file, the place of footage, and `SECTION.KEY=VALUE` settings.
+
+    `place` holds what the place of the run sets: it lies over the preset, and under what the user says.
 
     Raises:
         UsageError: no such preset, a file that cannot be read, an unknown key, or a value out of range.
     """
-    values = _preset(preset)
+    values = _merge(_preset(preset), place or {})
     where = f"preset {preset}"
     if config is not None:
         user = read_yaml(config) or {}
