@@ -72,7 +72,7 @@ def test_folder_has_diffusers_layout_with_safetensors_alone(folder):
 
 def test_loaded_pipeline_makes_the_same_pixels_and_samples(generator, pipe):
     assert isinstance(pipe, VeoPipeline)
-    output = pipe(PROMPTS, num_inference_steps=3, generator=seeds(5, 6), output_type="np")
+    output = pipe(PROMPTS, num_inference_steps=3, generator=seeds(5, 6), output_type="np", watermark=False)
     for number, film in enumerate(films(generator)):
         assert np.array_equal((output.frames[number] * 255).round().astype(np.uint8), film.frames)
         assert np.array_equal(output.audio[number], film.audio)
@@ -108,7 +108,7 @@ def test_diffusers_loads_the_folder_in_a_new_process_by_its_own_pipeline_file(fo
 
 def test_output_types_hold_the_same_clip(pipe):
     outputs = {
-        kind: pipe(PROMPTS[0], num_inference_steps=1, generator=seeds(0), output_type=kind)
+        kind: pipe(PROMPTS[0], num_inference_steps=1, generator=seeds(0), output_type=kind, watermark=False)
         for kind in ("np", "pil", "pt")
     }
     frames = outputs["np"].frames
@@ -120,14 +120,21 @@ def test_output_types_hold_the_same_clip(pipe):
     assert np.array_equal(np.asarray(picture), (frames[0, 4] * 255).round().astype(np.uint8))
     assert outputs["np"].audio.shape == tuple(outputs["pt"].audio.shape) == (1, CLIP.samples)
     as_tuple = pipe(
-        PROMPTS[0], num_inference_steps=1, generator=seeds(0), output_type="np", return_dict=False
+        PROMPTS[0],
+        num_inference_steps=1,
+        generator=seeds(0),
+        output_type="np",
+        return_dict=False,
+        watermark=False,
     )
     assert np.array_equal(as_tuple[0], frames)
 
 
 def test_image_of_any_size_is_the_first_picture_after_the_codec(pipe, generator):
     image = Image.new("RGB", (100, 50), (200, 40, 10))
-    output = pipe(PROMPTS[0], image=image, num_inference_steps=1, generator=seeds(0), output_type="pil")
+    output = pipe(
+        PROMPTS[0], image=image, num_inference_steps=1, generator=seeds(0), output_type="pil", watermark=False
+    )
     plain = np.full((1, 32, 32, 3), (200, 40, 10), np.uint8)
     rebuilt = generator.rebuilt(plain)[0]
     assert np.abs(np.asarray(output.frames[0][0]).astype(int) - rebuilt).max() <= 2
@@ -135,14 +142,16 @@ def test_image_of_any_size_is_the_first_picture_after_the_codec(pipe, generator)
 
 def test_video_is_kept_and_its_sound_is_made(pipe):
     video = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
-    output = pipe(PROMPTS[0], video=video, num_inference_steps=1, generator=seeds(0), output_type="np")
+    output = pipe(
+        PROMPTS[0], video=video, num_inference_steps=1, generator=seeds(0), output_type="np", watermark=False
+    )
     assert np.array_equal((output.frames[0] * 255).round().astype(np.uint8), video)
 
 
 def test_scheduler_chooses_the_solver(generator, pipe):
     other = VeoPipeline.from_pipe(pipe)
     other.scheduler = UniPCMultistepScheduler(use_flow_sigmas=True, flow_shift=3.0)
-    made = other(PROMPTS, num_inference_steps=3, generator=seeds(5, 6), output_type="np")
+    made = other(PROMPTS, num_inference_steps=3, generator=seeds(5, 6), output_type="np", watermark=False)
     expected = films(generator, solver="unipc", shift=3.0)
     assert np.array_equal((made.frames[1] * 255).round().astype(np.uint8), expected[1].frames)
     other.scheduler = HeunDiscreteScheduler()
@@ -158,7 +167,9 @@ def test_model_of_ddpm_is_exported_with_a_scheduler_of_ddpm(generator):
     ddpm = Generator(models["video_vae"], generator.audio_codec, base, models["upsampler"], generator.runtime)
     pipeline = pipeline_of(ddpm)
     assert isinstance(pipeline.scheduler, DDIMScheduler)
-    output = pipeline(PROMPTS[0], num_inference_steps=2, generator=seeds(0), output_type="np")
+    output = pipeline(
+        PROMPTS[0], num_inference_steps=2, generator=seeds(0), output_type="np", watermark=False
+    )
     (film,) = ddpm.draw([Request(PROMPTS[0], sampler=SamplerConfig(steps=2))], seeds(0))
     assert np.array_equal((output.frames[0] * 255).round().astype(np.uint8), film.frames)
 
@@ -181,7 +192,7 @@ def test_frozen_text_encoder_travels_with_the_model(generator, tmp_path):
     for one, other in zip(before, films(loaded), strict=True):
         assert np.array_equal(one.frames, other.frames)
     pipe = DiffusionPipeline.from_pretrained(tmp_path / "exported")
-    output = pipe(PROMPTS, num_inference_steps=3, generator=seeds(5, 6), output_type="np")
+    output = pipe(PROMPTS, num_inference_steps=3, generator=seeds(5, 6), output_type="np", watermark=False)
     assert np.array_equal((output.frames[1] * 255).round().astype(np.uint8), before[1].frames)
     with pytest.raises(UsageError, match="the limit is 12"):
         pipe("red " * 13)

@@ -13,6 +13,7 @@ from veo_core.cli.main import main
 from veo_core.export.folder import export_model
 from veo_core.media.decode import decode
 from veo_core.media.encode import encode
+from veo_core.provenance.read import read_manifest
 from veo_core.records.manifest import Manifest
 from veo_core.records.run import ArtifactRecord, RunRecord, TaskRecord
 from veo_core.storage import Store
@@ -66,8 +67,11 @@ def test_prompt_makes_an_mp4_file_with_sound(veo, tmp_path):
 def test_equal_seeds_give_equal_files(veo, tmp_path):
     for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
         assert veo(PROMPT, "--seed", seed, "--out", f"{name}.mp4")[0] == 0
-    read = {name: (tmp_path / f"{name}.mp4").read_bytes() for name in "abc"}
+    read = {name: decode(tmp_path / f"{name}.mp4").packet_hash for name in "abc"}
     assert read["a"] == read["b"] != read["c"]
+    for name in "de":
+        assert veo(PROMPT, "--seed", "3", "--no-manifest", "--out", f"{name}.mp4")[0] == 0
+    assert (tmp_path / "d.mp4").read_bytes() == (tmp_path / "e.mp4").read_bytes()
 
 
 def test_prompt_file_makes_a_clip_for_each_line_and_tells_its_progress(veo, tmp_path):
@@ -141,6 +145,26 @@ def test_longer_video_is_cut_at_its_own_size(veo, tmp_path):
     made, original = decode(tmp_path / "a.mp4").frames, decode(source).frames
     assert made.shape == (9, 48, 64, 3)
     assert np.abs(made.astype(int) - original[:9]).mean() < 8
+
+
+def test_clips_are_marked_and_signed_unless_told_otherwise(veo, tmp_path):
+    film(tmp_path / "v.mp4")
+    switches = {"a": (), "b": ("--no-watermark",), "c": ("--no-manifest",), "d": ("--video", "v.mp4")}
+    for name, flags in switches.items():
+        assert veo(PROMPT, *flags, "--seed", "3", "--out", f"{name}.mp4")[0] == 0
+    readings = {name: read_manifest(tmp_path / f"{name}.mp4") for name in switches}
+    assert {name: reading.state for name, reading in readings.items()} == {
+        "a": "valid",
+        "b": "valid",
+        "c": "none",
+        "d": "valid",
+    }
+    bindings = {name: reading.claim and reading.claim.soft_binding for name, reading in readings.items()}
+    assert bindings["a"] == bindings["d"] != bindings["b"] is None
+    types = {name: reading.source_type for name, reading in readings.items()}
+    assert (types["a"], types["d"]) == ("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia")
+    a, b, c = (decode(tmp_path / f"{name}.mp4").packet_hash for name in "abc")
+    assert a == c != b
 
 
 def test_sound_is_kept_and_gets_pictures(veo, tmp_path):
@@ -218,7 +242,9 @@ def test_model_of_a_run_is_exported_and_makes_the_same_clip(tmp_path, capsys):
     for name, reference in (("a", "20260101"), ("b", str(tmp_path / "out"))):
         out = str(tmp_path / f"{name}.mp4")
         assert main(["generate", PROMPT, "--model", reference, "--steps", "1", "--out", out, *places]) == 0
-    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    assert decode(tmp_path / "a.mp4").packet_hash == decode(tmp_path / "b.mp4").packet_hash
+    claims = [read_manifest(tmp_path / f"{name}.mp4").claim for name in "ab"]
+    assert claims[0] == claims[1]
 
 
 @pytest.mark.parametrize("broken", ["missing", "altered", "another"])

@@ -17,7 +17,7 @@ from veo_core.models.transformer import JointTransformer
 from veo_core.models.upsampler import Upsampler
 from veo_core.models.video_vae import VideoVAE
 from veo_core.registry.generator import load_generator
-from veo_core.registry.local import load
+from veo_core.registry.local import list_models, load
 from veo_core.storage import Store
 
 CLIP = ClipSpec(frames=9, height=32, width=32)
@@ -65,7 +65,12 @@ def test_registered_model_with_altered_weights_does_not_load(registered, tmp_pat
 
 def test_model_is_found_by_its_name_and_by_its_version(registered, tmp_path):
     found = [find_model(name, store=registered, runs_dir=tmp_path) for name in ("veo-world", "veo-world@1")]
-    assert found[0] == found[1] == load(registered, "veo-world@latest").description.files
+    entry = load(registered, "veo-world@latest")
+    assert found[0] == found[1]
+    assert found[0][0] == entry.description.files
+    identity = found[0][1]
+    assert (identity.reference, identity.entry) == ("veo-world@1", list_models(registered)[0].entry.sha256)
+    assert identity.digest == entry.description.files.digest
 
 
 def test_unknown_model_names_those_that_are_registered(registered, tmp_path):

@@ -10,6 +10,8 @@ from veo_core.errors import UsageError
 from veo_core.progress import track
 
 if TYPE_CHECKING:
+    from veo_core.data.spec import ClipSpec
+    from veo_core.generate.finish import Finisher
     from veo_core.generate.jobs import Line, Prepared
     from veo_core.generate.pipeline import Film, Generator
 
@@ -53,6 +55,8 @@ def add_parser(subcommands: Any) -> None:
     parser.add_argument("--audio-guidance", type=float, help="the same for the sound alone")
     parser.add_argument("--sampler", choices=["euler", "unipc"], help="how the base model is drawn from")
     parser.add_argument("--batch", type=int, default=16, metavar="N", help="clips at a time (default: 16)")
+    parser.add_argument("--no-watermark", action="store_true", help="leave picture and sound unmarked")
+    parser.add_argument("--no-manifest", action="store_true", help="leave the clips without a C2PA manifest")
     parser.add_argument("--root", default="store", metavar="URI", help="store of the model (default: store)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
     parser.set_defaults(execute=_execute)
@@ -142,13 +146,18 @@ def _make(
     prepared: list["Prepared"], generator: "Generator", arguments: argparse.Namespace
 ) -> tuple[list[Path], list[str]]:
     """Generate and write; the paths of what is written, and why the rest is not."""
+    from veo_core.generate.finish import Finisher
+
     written, problems = [], []
+    finisher = Finisher(
+        generator.identity, watermark=not arguments.no_watermark, manifest=not arguments.no_manifest
+    )
     films = generator.films([item.request for item in prepared], batch=arguments.batch)
     for number, film in track(films, total=len(prepared), label="generate", unit="clips"):
         item = prepared[number]
         path = arguments.out if arguments.out.suffix == ".mp4" else arguments.out / item.line.file_name
         try:
-            _write(path, item, film, generator)
+            _write(path, item, film, finisher, generator.clip)
         except UsageError as error:
             problems.append(str(error))
             continue
@@ -156,16 +165,18 @@ def _make(
     return written, problems
 
 
-def _write(path: Path, item: "Prepared", film: "Film", generator: "Generator") -> None:
+def _write(path: Path, item: "Prepared", film: "Film", finisher: "Finisher", clip: "ClipSpec") -> None:
     from veo_core.generate.given import SOUND_RATE
-    from veo_core.generate.write import write_dubbed, write_film
+    from veo_core.generate.write import dubbed, write_file
 
-    clip = generator.clip
-    audio, rate = film.audio[None], film.audio_rate
-    if item.sound is not None:
-        audio, rate = item.sound.own, SOUND_RATE
+    request = item.request
     if item.video is None or item.line.job.video is None:
-        write_film(path, film.frames, fps=clip.fps, audio=audio, audio_rate=rate)
-        return
-    seconds = clip.seconds + 1.0 / clip.fps if item.video.is_longer else None
-    write_dubbed(path, Path(item.line.job.video), seconds=seconds, audio=audio, audio_rate=rate)
+        sound, rate = (None, 0) if item.sound is None else (item.sound.own, SOUND_RATE)
+        finished = finisher.finish(film, request, fps=clip.fps, own_sound=sound, own_rate=rate)
+    else:
+        film = finisher.marked(film, request)
+        seconds = clip.seconds + 1.0 / clip.fps if item.video.is_longer else None
+        source = Path(item.line.job.video)
+        joined = dubbed(source, seconds=seconds, audio=film.audio[None], audio_rate=film.audio_rate)
+        finished = finisher.signed(joined, request)
+    write_file(path, finished.data)

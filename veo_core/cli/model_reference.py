@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from veo_core.errors import UsageError
+from veo_core.generate.identity import ModelIdentity
 from veo_core.generate.pipeline import Generator, model_files
 from veo_core.lineage.evidence import gather
 from veo_core.records.generated import ModelFiles
+from veo_core.registry.generator import identity_of
 from veo_core.registry.local import list_models, load
 from veo_core.runner import runs
 from veo_core.storage import Store
@@ -32,22 +34,24 @@ def open_model(
 
         return load_folder(Path(reference), runtime)
     store = Store(root)
-    return Generator.load(find_model(reference, store=store, runs_dir=runs_dir), store, runtime)
+    files, identity = find_model(reference, store=store, runs_dir=runs_dir)
+    return Generator.load(files, store, runtime, identity)
 
 
-def find_model(reference: str, *, store: Store, runs_dir: Path) -> ModelFiles:
-    """The stored files of a model: `NAME@VERSION`, `NAME` for its latest version, or a run that trained one.
+def find_model(reference: str, *, store: Store, runs_dir: Path) -> tuple[ModelFiles, ModelIdentity]:
+    """The stored files of a model and what it is called: `NAME@VERSION`, `NAME` for its latest version, or a
+    run that trained one.
 
     Raises:
         UsageError: there is no such model.
     """
     names = sorted({line.name for line in list_models(store)})
-    if "@" in reference:
-        return load(store, reference).description.files
-    if reference in names:
-        return load(store, f"{reference}@latest").description.files
+    if "@" in reference or reference in names:
+        entry = load(store, reference if "@" in reference else f"{reference}@latest")
+        return entry.description.files, identity_of(entry)
     if reference == runs.LATEST or any(runs_dir.glob(f"{reference}*/run.json")):
-        return _of_run(runs.run_folder(runs_dir, reference), store)
+        files = _of_run(runs.run_folder(runs_dir, reference), store)
+        return files, ModelIdentity(files.digest)
     raise UsageError(
         f"model {reference!r}: no registered model, no run in {runs_dir}, and no folder has this name; "
         f"registered: {', '.join(names) or 'none'}"

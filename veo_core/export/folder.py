@@ -1,5 +1,6 @@
 """A whole cascade as a folder in diffusers' layout."""
 
+import json
 import os
 import shutil
 import uuid
@@ -9,6 +10,7 @@ from veo_core.errors import UsageError
 from veo_core.export.parts import VeoAudioCodec, VeoTransformer, VeoUpsampler, VeoVideoCodec, assembled
 from veo_core.export.pipeline import VeoPipeline
 from veo_core.export.schedulers import scheduler_of
+from veo_core.generate.identity import ModelIdentity
 from veo_core.generate.pipeline import Generator
 from veo_core.models.frozen_text import FrozenTextEncoder
 from veo_core.models.mel_codec import MelAutoencoder
@@ -58,6 +60,7 @@ def pipeline_of(generator: Generator) -> VeoPipeline:
         scheduler=scheduler_of(generator.base.config.objective),
         text_encoder=None if frozen is None else frozen.encoder,
         tokenizer=None if frozen is None else frozen.tokenizer,
+        model_digest=generator.identity.digest,
     )
 
 
@@ -101,6 +104,8 @@ def load_folder(folder: Path, runtime: RuntimeConfig | None = None) -> Generator
     """
     if not (folder / _INDEX).is_file():
         raise UsageError(f"{folder}: it holds no {_INDEX}; `veo export model` writes such folders")
+    index = json.loads((folder / _INDEX).read_text())
+    digest = str(index.get("model_digest") or "")
     parts = {
         name: part.from_pretrained(folder / name, local_files_only=True, low_cpu_mem_usage=False)
         for name, part in _PARTS.items()
@@ -109,4 +114,5 @@ def load_folder(folder: Path, runtime: RuntimeConfig | None = None) -> Generator
         settings = parts["transformer"].model.config.text.frozen
         opened = FrozenTextEncoder.open(settings.model_copy(update={"path": str(folder), "hub": False}))
         parts |= {"text_encoder": opened.encoder, "tokenizer": opened.tokenizer}
-    return assembled(**parts, runtime=runtime or RuntimeConfig())
+    identity = ModelIdentity(digest) if digest else None
+    return assembled(**parts, runtime=runtime or RuntimeConfig(), identity=identity)

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 
 from veo_core.data.spec import ClipSpec
 from veo_core.errors import UsageError
+from veo_core.generate.identity import ModelIdentity
 from veo_core.generate.pipeline import Generator
 from veo_core.models.audio_codec import AudioCodec
 from veo_core.models.audio_vae import AudioVAE
@@ -116,6 +117,7 @@ def assembled(
     runtime: RuntimeConfig,
     text_encoder: PreTrainedModel | None = None,
     tokenizer: Any = None,
+    identity: ModelIdentity | None = None,
 ) -> Generator:
     """The generator of these parts; it shares their weights."""
     base = transformer.model
@@ -130,4 +132,5 @@ def assembled(
         upsampler.model,
         Runtime(runtime),
         PromptEncoder(text, frozen),
+        identity,
     )

@@ -12,7 +12,7 @@ trust_remote_code=True)`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 import diffusers
@@ -27,6 +27,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from veo_core.errors import UsageError
 from veo_core.export.parts import VeoAudioCodec, VeoTransformer, VeoUpsampler, VeoVideoCodec, assembled
 from veo_core.export.schedulers import sampler_of
+from veo_core.generate.finish import Finisher
+from veo_core.generate.identity import ModelIdentity
 from veo_core.generate.pipeline import Film, Generator
 from veo_core.generate.request import Request
 from veo_core.train.runtime import RuntimeConfig
@@ -55,6 +57,8 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
         scheduler: chooses the solver and the shift of noise levels; `schedulers` says which may be.
         text_encoder, tokenizer: of a transformer that reads the features of a frozen encoder.
         bfloat16: products in bfloat16 with the weights as they are, as in training; False for float32.
+        model_digest: what marks and manifests call the model; by its weights where empty. Leave it empty for
+            weights that were trained on.
     """
 
     _optional_components: ClassVar[list[str]] = ["text_encoder", "tokenizer"]
@@ -69,6 +73,7 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
         text_encoder: PreTrainedModel | None = None,
         tokenizer: PreTrainedTokenizerBase | None = None,
         bfloat16: bool = True,
+        model_digest: str = "",
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -80,7 +85,7 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
             text_encoder=text_encoder,
             tokenizer=tokenizer,
         )
-        self.register_to_config(bfloat16=bfloat16)
+        self.register_to_config(bfloat16=bfloat16, model_digest=model_digest)
 
     @property
     def fps(self) -> float:
@@ -103,6 +108,7 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
             runtime,
             self.text_encoder,
             self.tokenizer,
+            ModelIdentity(self.config.model_digest) if self.config.model_digest else None,
         )
 
     def __call__(
@@ -117,6 +123,7 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
         generator: torch.Generator | list[torch.Generator] | None = None,
         output_type: Literal["np", "pil", "pt"] = "pil",
         return_dict: bool = True,
+        watermark: bool = True,
     ) -> VeoPipelineOutput | tuple[Any, Any]:
         """Generate a clip for each prompt.
 
@@ -126,6 +133,7 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
             audio: sound to make the pictures for, float32 [samples] at the model's rate, or one more axis.
             audio_guidance_scale: `guidance_scale` where None.
             generator: of the noise: one for each clip, or one that all clips draw from in turn.
+            watermark: whether picture and sound of the clips are marked.
 
         Raises:
             UsageError: a prompt is too long, or what is given does not fit the model.
@@ -158,7 +166,16 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
         cascade = self.cascade()
         for request in requests:
             cascade.check(request)
-        films = cascade.draw(requests, _generators(generator, len(requests)))
+        generators = _generators(generator, len(requests))
+        requests = [
+            replace(request, seed=drawn.initial_seed())
+            for request, drawn in zip(requests, generators, strict=True)
+        ]
+        finisher = Finisher(cascade.identity, watermark=watermark, manifest=False)
+        films = [
+            finisher.marked(film, request)
+            for film, request in zip(cascade.draw(requests, generators), requests, strict=True)
+        ]
         frames, sounds = _converted(films, output_type)
         return VeoPipelineOutput(frames=frames, audio=sounds) if return_dict else (frames, sounds)
 

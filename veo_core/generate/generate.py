@@ -1,6 +1,5 @@
 """Generate clips for a suite of prompts with a trained model."""
 
-import io
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,9 +12,9 @@ from veo_core.data.latents import load_frames
 from veo_core.diffusion.cascade import CascadeSampler
 from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.errors import UsageError
+from veo_core.generate.finish import Finisher
 from veo_core.generate.pipeline import Film, Generator, model_files
 from veo_core.generate.request import SOUND_FOR_VIDEO, Request
-from veo_core.media.encode import encode
 from veo_core.progress import track
 from veo_core.records.base import Record
 from veo_core.records.generated import GeneratedClip, PromptSplit
@@ -47,6 +46,8 @@ class Generation(Record):
     )
     cascade: CascadeSampler = CascadeSampler()
     runtime: RuntimeConfig = RuntimeConfig()
+    watermark: bool = Field(default=True, description="whether picture and sound of every clip are marked")
+    manifest: bool = Field(default=True, description="whether every clip gets a signed C2PA manifest")
 
 
 def run(
@@ -63,8 +64,8 @@ def run(
     number.
 
     Raises:
-        UsageError: the configuration asks for no clip, or a model's file is missing or of another
-            configuration.
+        UsageError: the configuration asks for no clip, a model's file is missing or of another
+            configuration, or the keys of watermark or certificate cannot be used.
     """
     store = context.store
     files = model_files(video_vae, audio_vae, base, upsampler)
@@ -80,12 +81,13 @@ def run(
         )
         for number, (_, request) in enumerate(jobs)
     ]
+    finisher = Finisher(generator.identity, watermark=config.watermark, manifest=config.manifest)
     runtime = generator.runtime
     met = runtime.meeting()
     mine = range(runtime.rank, len(requests), runtime.world)
     films = generator.films([requests[n] for n in mine], cascade=config.cascade, batch=config.batch)
     rows = {
-        mine[number]: _row(film, requests[mine[number]], jobs[mine[number]][0], generator, store)
+        mine[number]: _row(film, requests[mine[number]], jobs[mine[number]][0], generator, finisher, store)
         for number, film in track(films, total=len(mine), label=context.stage, unit="clips")
     }
     if runtime.world > 1:
@@ -158,12 +160,15 @@ def _validation_jobs(
 
 
 def _row(
-    film: Film, request: Request, split: PromptSplit, generator: Generator, store: Store
+    film: Film,
+    request: Request,
+    split: PromptSplit,
+    generator: Generator,
+    finisher: Finisher,
+    store: Store,
 ) -> GeneratedClip:
     fps = generator.clip.fps
-    buffer = io.BytesIO()
-    encode(buffer, film.frames, fps=fps, audio=film.audio[None], audio_rate=film.audio_rate)
-    media = store.put_bytes(buffer.getvalue(), ".mp4")
+    finished, media = finisher.put(film, request, store, fps=fps)
     given = rebuilt = None
     if request.image is not None:
         given = store.put_bytes(_png(request.image), ".png")
@@ -184,6 +189,8 @@ def _row(
         frames=count,
         seconds=(count - 1) / fps,
         audio_rate=film.audio_rate,
+        mark=finished.mark,
+        manifest=finished.manifest,
     )
 
 

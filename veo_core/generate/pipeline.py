@@ -1,6 +1,7 @@
 """From prompts to pictures with sound: the four models in a row."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from veo_core.diffusion.build import build_objective
 from veo_core.diffusion.cascade import CascadeSampler, enlarge, upsample
 from veo_core.diffusion.sampler import SamplerConfig, sample
+from veo_core.generate.identity import ModelIdentity, digest_of_weights
 from veo_core.generate.request import Request, check_given
 from veo_core.models.audio_codec import AudioCodec
 from veo_core.models.codec import VideoCodec
@@ -60,7 +62,9 @@ class Generator:
         upsampler: Upsampler,
         runtime: Runtime,
         prompts: PromptEncoder | None = None,
+        identity: ModelIdentity | None = None,
     ) -> None:
+        self._identity = identity
         self.runtime = runtime
         self.video_codec, self.audio_codec = runtime.place(video_codec), runtime.place(audio_codec)
         self.base, self.upsampler = runtime.place(base), runtime.place(upsampler)
@@ -69,8 +73,20 @@ class Generator:
         self.objective = build_objective(base.config.objective)
 
     @classmethod
-    def load(cls, files: ModelFiles, store: Store, runtime: RuntimeConfig | None = None) -> Self:
+    def load(
+        cls,
+        files: ModelFiles,
+        store: Store,
+        runtime: RuntimeConfig | None = None,
+        identity: ModelIdentity | None = None,
+    ) -> Self:
         """Build a generator from stored weights and configurations.
+
+        Args:
+            files: the model's.
+            store: where they are.
+            runtime: device and precision; chosen by what is there where None.
+            identity: of a registered model; that of the files alone where None.
 
         Raises:
             UsageError: a file is missing, damaged, or belongs to another configuration.
@@ -86,7 +102,19 @@ class Generator:
             base,
             load_stored(Upsampler, pair("upsampler"), store, where="upsampler"),
             Runtime(runtime or RuntimeConfig()),
+            identity=identity or ModelIdentity(files.digest),
         )
+
+    @cached_property
+    def identity(self) -> ModelIdentity:
+        """What marks and manifests call the model; by its weights where it was read from no files."""
+        parts = {
+            "video": self.video_codec,
+            "audio": self.audio_codec,
+            "base": self.base,
+            "upsampler": self.upsampler,
+        }
+        return self._identity or ModelIdentity(digest_of_weights(parts))
 
     def check(self, request: Request) -> None:
         """Whether the model can make a clip.

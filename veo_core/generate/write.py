@@ -1,8 +1,6 @@
-"""Writing generated clips as MP4 files; a file appears whole or not at all."""
+"""Generated clips as files, which appear whole or not at all, and made sounds under given videos."""
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -17,20 +15,24 @@ from veo_core.media.opening import Limits, open_media
 Sound = npt.NDArray[np.float32]
 
 
-def write_film(
-    path: Path, frames: npt.NDArray[np.uint8], *, fps: float, audio: Sound, audio_rate: int
-) -> None:
-    """Write pictures uint8 [t, h, w, 3] with sound float32 [c, l].
+def write_file(path: Path, data: bytes) -> None:
+    """Write a finished clip.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    with _whole(path) as part:
-        encode(part, frames, fps=fps, audio=audio, audio_rate=audio_rate)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
-def write_dubbed(path: Path, source: Path, *, seconds: float | None, audio: Sound, audio_rate: int) -> None:
-    """Write a video's own pictures with a new sound float32 [c, l].
+def dubbed(source: Path, *, seconds: float | None, audio: Sound, audio_rate: int) -> bytes:
+    """An MP4 file of a video's own pictures with a new sound float32 [c, l].
 
     The compressed pictures are copied as they are, or encoded again at their own size where the video goes on
     after the sound.
@@ -39,18 +41,22 @@ def write_dubbed(path: Path, source: Path, *, seconds: float | None, audio: Soun
         seconds: how much of the video is kept; all of it where None.
 
     Raises:
-        UsageError: the video cannot be read, or the file cannot be written.
+        UsageError: the video cannot be read, or not be joined with the sound.
     """
-    with _whole(path) as part:
-        if seconds is not None:
-            frames, pts, fps = own_pictures(source, seconds)
-            encode(part, frames, fps=fps, pts=pts, audio=audio, audio_rate=audio_rate)
-            return
-        with tempfile.TemporaryDirectory(prefix="veo-sound-") as folder:
-            sound = Path(folder) / "sound.mp4"
-            still = np.zeros((1, 16, 16, 3), np.uint8)
-            encode(sound, still, fps=1.0, audio=audio, audio_rate=audio_rate)
-            _join(source, sound, part)
+    with tempfile.TemporaryDirectory(prefix="veo-sound-") as folder:
+        target, sound = Path(folder) / "dubbed.mp4", Path(folder) / "sound.mp4"
+        try:
+            if seconds is not None:
+                frames, pts, fps = own_pictures(source, seconds)
+                encode(target, frames, fps=fps, pts=pts, audio=audio, audio_rate=audio_rate)
+            else:
+                still = np.zeros((1, 16, 16, 3), np.uint8)
+                encode(sound, still, fps=1.0, audio=audio, audio_rate=audio_rate)
+                _join(source, sound, target)
+        except (av.error.FFmpegError, OSError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UsageError(f"{source}: cannot be given a new sound: {reason}") from None
+        return target.read_bytes()
 
 
 def _join(pictures: Path, sound: Path, target: Path) -> None:
@@ -71,17 +77,3 @@ def _join(pictures: Path, sound: Path, target: Path) -> None:
         for packet in sorted(packets, key=lambda packet: (packet.dts or 0) * packet.time_base):
             packet.stream = copies[packet.stream]
             output.mux(packet)
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A path to write to that becomes `path` once all is written."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        yield part
-        part.replace(path)
-    except (av.error.FFmpegError, OSError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{path}: cannot be written: {reason}") from None
-    finally:
-        part.unlink(missing_ok=True)

@@ -11,6 +11,23 @@ PromptSplit = Literal["seen", "held_out", "two_objects", "validation", "custom"]
 Mode = Literal["t2v", "i2v", "v2a", "a2v"]
 
 
+class ClipMark(Record):
+    """The watermark that a clip was given."""
+
+    model_id: int = Field(ge=0, lt=1 << 16, description="first 16 bits of the model's digest")
+    generation_id: int = Field(ge=0, lt=1 << 32, description="32 bits of a digest of prompt and seed")
+    key_id: str = Field(description="short hash of the key that marked it")
+    development_key: bool = Field(description="whether that key is published: anyone can read and forge it")
+
+
+class ClipManifest(Record):
+    """The C2PA manifest that a clip was given."""
+
+    state: Literal["valid"] = Field(description="what validation said of the finished file")
+    issuer: str = Field(description="organisation that the signing certificate names")
+    local: bool = Field(description="whether that certificate was made on the spot: nobody vouches for it")
+
+
 class GeneratedClip(Record):
     """One generated MP4 file with sound."""
 
@@ -32,6 +49,8 @@ class GeneratedClip(Record):
     frames: int
     seconds: float = Field(description="time that the sound covers: from the first frame to the last")
     audio_rate: int
+    mark: ClipMark | None = Field(default=None, description="None where the clip carries no watermark")
+    manifest: ClipManifest | None = Field(default=None, description="None where the clip is not signed")
 
 
 class ModelFiles(Record):

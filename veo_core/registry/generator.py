@@ -1,7 +1,9 @@
 """A registered model, ready to generate."""
 
+from veo_core.generate.identity import ModelIdentity
 from veo_core.generate.pipeline import Generator
 from veo_core.registry.local import load
+from veo_core.registry.records import ModelEntry
 from veo_core.storage import Store
 from veo_core.train.runtime import RuntimeConfig
 
@@ -17,4 +19,10 @@ def load_generator(store: Store, reference: str, runtime: RuntimeConfig | None =
     Raises:
         UsageError: no such model, or a file of it is missing or was altered.
     """
-    return Generator.load(load(store, reference).description.files, store, runtime)
+    entry = load(store, reference)
+    return Generator.load(entry.description.files, store, runtime, identity_of(entry))
+
+
+def identity_of(entry: ModelEntry) -> ModelIdentity:
+    """What marks and manifests call a registered model."""
+    return ModelIdentity(entry.description.files.digest, entry.reference, entry.digest)

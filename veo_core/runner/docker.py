@@ -35,6 +35,9 @@ _FILES = (
     "AWS_SHARED_CREDENTIALS_FILE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "GOOGLE_APPLICATION_CREDENTIALS",
+    "VEO_C2PA_CERTIFICATE",
+    "VEO_C2PA_KEY",
+    "VEO_WATERMARK_KEY_FILE",
 )
 _NO_ENGINE = "--executor docker: no Docker engine answers"
 

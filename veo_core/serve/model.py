@@ -8,6 +8,7 @@ import fsspec
 
 from veo_core.errors import UsageError
 from veo_core.generate.pipeline import Generator
+from veo_core.registry.generator import identity_of
 from veo_core.registry.local import load
 from veo_core.storage import Store
 from veo_core.storage.access import access_to
@@ -37,7 +38,8 @@ def load_model(reference: str, root: str) -> ServedModel:
 def _registered(reference: str, root: str) -> ServedModel:
     store = Store(root, written=False)
     entry = load(store, reference)
-    return ServedModel(entry.reference, Generator.load(entry.description.files, store))
+    files, identity = entry.description.files, identity_of(entry)
+    return ServedModel(entry.reference, Generator.load(files, store, identity=identity))
 
 
 def _exported(reference: str) -> ServedModel:

@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 
 from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.errors import UsageError
+from veo_core.generate.finish import Finisher
 from veo_core.generate.given import Picture, read_image
 from veo_core.generate.pipeline import Film
 from veo_core.generate.request import Request
@@ -28,6 +29,9 @@ class Service:
     Args:
         thread: of one thread, where the model runs.
         prompt_filter: None makes clips of any prompt.
+
+    Raises:
+        UsageError: the keys of watermark or certificate cannot be used.
     """
 
     def __init__(
@@ -41,6 +45,9 @@ class Service:
     ) -> None:
         self.model = model
         self._settings, self._store, self._metrics, self._filter = settings, store, metrics, prompt_filter
+        self._finisher = Finisher(
+            model.generator.identity, watermark=settings.watermark, manifest=settings.manifest
+        )
         limits = settings.limits
         self.batcher = Batcher(
             self._draw,
@@ -143,7 +150,7 @@ class Service:
 
     def _publish(self, film: Film, request: Request, notes: list[str], inline: bool) -> Prediction:
         clip, sampler = self.model.generator.clip, request.sampler
-        media = publish(film, clip.fps, self._store)
+        media = publish(film, request, clip.fps, self._finisher, self._store)
         self._metrics.clips.labels(request.mode).inc()
         frames, height, width, _ = film.frames.shape
         return Prediction(
@@ -162,5 +169,7 @@ class Service:
             seconds=(frames - 1) / clip.fps,
             audio_rate=film.audio_rate,
             notes=notes,
-            video=Base64.of(media.data) if inline else None,
+            mark=media.clip.mark,
+            manifest=media.clip.manifest,
+            video=Base64.of(media.clip.data) if inline else None,
         )

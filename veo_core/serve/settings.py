@@ -39,6 +39,8 @@ class Settings(Record):
     output: str = Field(description="store that clips are written to")
     inline: bool = Field(description="whether a response may hold the clips themselves")
     prompt_filter: Literal["judge", "world", "off"]
+    watermark: bool = Field(description="whether picture and sound of every clip are marked")
+    manifest: bool = Field(description="whether every clip gets a signed C2PA manifest")
     judge: JudgeConfig
     batch: int = Field(ge=1)
     sampler: SamplerConfig
@@ -69,6 +71,8 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         "output": arguments.output or "served",
         "inline": "AIP_HTTP_PORT" not in environment,
         "prompt_filter": arguments.prompt_filter,
+        "watermark": arguments.watermark == "on",
+        "manifest": arguments.manifest == "on",
         # A person waits: a judge that does not answer soon is told to the client, who may come back.
         "judge": {**judge, "max_attempts": 3, "timeout_seconds": 15.0, "max_wait_seconds": 5.0},
         "batch": arguments.batch,
@@ -110,6 +114,8 @@ def _parser(environment: Mapping[str, str]) -> Parser:
         choices=["judge", "world", "off"],
         help="judge: the server at OPENAI_BASE_URL (default); world: the world's own, started here; off",
     )
+    add("watermark", "on", choices=["on", "off"], help="mark picture and sound of clips (default: on)")
+    add("manifest", "on", choices=["on", "off"], help="sign clips with a C2PA manifest (default: on)")
     add("judge-model", "world-detector-1", metavar="NAME", help="model that the judge server is asked for")
     add("judge-provider", "openai", choices=["openai", "gemini"], help="its protocol")
     add("batch", "8", type=int, metavar="N", help="clips made at a time (default: 8)")

@@ -9,7 +9,7 @@ from pydantic_core import from_json
 
 from veo_core.errors import UsageError
 from veo_core.records.base import Record
-from veo_core.records.generated import Mode
+from veo_core.records.generated import ClipManifest, ClipMark, Mode
 
 MAX_SEED = 2**53 - 1
 """Larger numbers lose digits in browsers and in Vertex's own format, where each number is a double."""
@@ -78,6 +78,8 @@ class Prediction(Record):
     seconds: float
     audio_rate: int
     notes: list[str] = Field(description="what the user should know: of the image, of unknown words")
+    mark: ClipMark | None = Field(default=None, description="its watermark, where it carries one")
+    manifest: ClipManifest | None = Field(default=None, description="its C2PA manifest, where it has one")
     video: Base64 | None = Field(default=None, description="the MP4 file, where `inline` asks for it")
 
     def to_json(self) -> dict[str, Any]:

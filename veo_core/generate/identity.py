@@ -1,0 +1,51 @@
+"""What a mark and a manifest call a model and a clip."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from veo_core.records.base import canonical_json, sha256_bytes
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which model makes clips.
+
+    Attributes:
+        digest: sha256 over the digests of its weights and configurations, as `ModelFiles.digest`.
+        reference: NAME@VERSION of a registered model, else empty.
+        entry: sha256 of its registry entry, else empty.
+    """
+
+    digest: str
+    reference: str = ""
+    entry: str = ""
+
+    @property
+    def model_id(self) -> int:
+        """The 16 bits that a watermark carries of the digest."""
+        return model_id_of(self.digest)
+
+
+def model_id_of(digest: str) -> int:
+    """The first 16 bits of a model's digest. Several of some hundred models share them by chance."""
+    return int(digest[:4], 16)
+
+
+def generation_id_of(prompt: str, seed: int) -> int:
+    """32 bits that name what was asked for: prompt and seed."""
+    return int(sha256_bytes(canonical_json([sha256_bytes(prompt.encode()), seed]))[:8], 16)
+
+
+def digest_of_weights(parts: Mapping[str, nn.Module]) -> str:
+    """sha256 over all parameters and buffers: the digest of a model that was read from no files."""
+    total = hashlib.sha256()
+    for part, model in sorted(parts.items()):
+        for name, tensor in sorted(model.state_dict().items()):
+            total.update(f"{part}.{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+            plain = tensor.detach().cpu().contiguous().flatten()
+            total.update(plain.view(torch.uint8).numpy())
+    return total.hexdigest()
