@@ -48,7 +48,7 @@ def find_model(reference: str, *, store: Store, runs_dir: Path) -> tuple[ModelFi
     names = sorted({line.name for line in list_models(store)})
     if "@" in reference or reference in names:
         entry = load(store, reference if "@" in reference else f"{reference}@latest")
-        return entry.description.files, identity_of(entry)
+        return entry.description.files, identity_of(entry, store)
     if reference == runs.LATEST or any(runs_dir.glob(f"{reference}*/run.json")):
         files = _of_run(runs.run_folder(runs_dir, reference), store)
         return files, ModelIdentity(files.digest)

@@ -2,7 +2,7 @@
 
 from veo_core.generate.identity import ModelIdentity
 from veo_core.generate.pipeline import Generator
-from veo_core.registry.local import load
+from veo_core.registry.local import entry_digest, load
 from veo_core.registry.records import ModelEntry
 from veo_core.storage import Store
 from veo_core.train.runtime import RuntimeConfig
@@ -20,9 +20,9 @@ def load_generator(store: Store, reference: str, runtime: RuntimeConfig | None =
         UsageError: no such model, or a file of it is missing or was altered.
     """
     entry = load(store, reference)
-    return Generator.load(entry.description.files, store, runtime, identity_of(entry))
+    return Generator.load(entry.description.files, store, runtime, identity_of(entry, store))
 
 
-def identity_of(entry: ModelEntry) -> ModelIdentity:
+def identity_of(entry: ModelEntry, store: Store) -> ModelIdentity:
     """What marks and manifests call a registered model."""
-    return ModelIdentity(entry.description.files.digest, entry.reference, entry.digest)
+    return ModelIdentity(entry.description.files.digest, entry.reference, entry_digest(store, entry))

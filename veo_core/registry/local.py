@@ -4,12 +4,13 @@ Line k of the log is the mark `registry/k`. A model's version is one more than t
 before, so there is no index that could disagree with the log. One registration runs at a time.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from itertools import count
 
 from veo_core.errors import UsageError
-from veo_core.records.base import Record
+from veo_core.records.base import Record, canonical_json, sha256_bytes
 from veo_core.records.files import FileRef
 from veo_core.records.generated import ModelFiles
 from veo_core.registry.records import ModelDescription, ModelEntry
@@ -80,6 +81,20 @@ def load(store: Store, reference: str) -> ModelEntry:
     return entry
 
 
+def entries(store: Store) -> Iterator[ModelEntry]:
+    """Every registered model, in the order of registration; only the entries themselves are verified.
+
+    Raises:
+        UsageError: an entry is missing or was altered.
+    """
+    return (_read(store, line) for line in _log(store))
+
+
+def entry_digest(store: Store, entry: ModelEntry) -> str:
+    """sha256 of a registered model's entry, as the log names it."""
+    return next(line.entry.sha256 for line in _log(store) if line.reference == entry.reference)
+
+
 def _find(store: Store, reference: str) -> LogLine:
     name, separator, version = reference.partition("@")
     if not separator or not re.fullmatch(r"latest|[1-9][0-9]*", version):
@@ -98,8 +113,11 @@ def _find(store: Store, reference: str) -> LogLine:
 
 
 def _read(store: Store, line: LogLine) -> ModelEntry:
-    entry = ModelEntry.model_validate_json(store.get_bytes(line.entry))
-    if entry.reference != line.reference or entry.description.digest != line.content:
+    data = store.get_bytes(line.entry)
+    entry = ModelEntry.model_validate_json(data)
+    # The digest is of what was written: the records of today may have fields that it had not.
+    content = sha256_bytes(canonical_json(json.loads(data)["description"]))
+    if entry.reference != line.reference or content != line.content:
         raise UsageError(f"model {line.reference}: the registry's log and the entry disagree")
     return entry
 

@@ -38,7 +38,7 @@ def load_model(reference: str, root: str) -> ServedModel:
 def _registered(reference: str, root: str) -> ServedModel:
     store = Store(root, written=False)
     entry = load(store, reference)
-    files, identity = entry.description.files, identity_of(entry)
+    files, identity = entry.description.files, identity_of(entry, store)
     return ServedModel(entry.reference, Generator.load(files, store, identity=identity))
 
 
