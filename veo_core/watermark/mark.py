@@ -1,5 +1,6 @@
 """The one way to mark a clip, in picture and sound, and to read the mark back."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from veo_core.records.base import Record
-from veo_core.watermark.joint import joined
+from veo_core.watermark.chance import joined
 from veo_core.watermark.keys import Key
 from veo_core.watermark.payload import CODED_BITS, INDICES, Payload, key_index, payload_of, signs_of
 from veo_core.watermark.picture_reading import PictureReading, read_picture
@@ -123,4 +124,4 @@ def _payload(picture: PictureReading, sound: SoundReading | None, key: Key) -> P
 
 def _weighed(soft: Float64) -> Float64:
     """Log-likelihoods of signs in noise of variance 1, up to a constant factor."""
-    return soft * np.sqrt(max(float(np.square(soft).mean()) - 1.0, 0.0))
+    return soft * math.sqrt(max(float(np.square(soft).mean()) - 1.0, 0.0))

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy import fft, special, stats
 
-from veo_core.watermark.joint import joined
+from veo_core.watermark.chance import energy_tail, joined, normal_tail
 from veo_core.watermark.payload import CODED_BITS
 from veo_core.watermark.picture_pattern import SYNCS, TILE, coefficients, index_of, patterns, spectrum_of
 from veo_core.watermark.picture_residual import SMALLEST_SIDE, luma_of, residual, tile_size
@@ -100,7 +99,7 @@ def read_residual(seen: Float32, key: bytes) -> PictureReading:
     index = index_of(place.number, place.z)
     there = coefficients(place.tile)
     soft = (patterns(key, index).bits @ there).astype(np.float64)
-    p_bits = float(stats.chi2.sf(np.square(soft).sum(), CODED_BITS))
+    p_bits = energy_tail(float(np.square(soft).sum()), CODED_BITS)
     return PictureReading(
         soft=soft,
         statistic=abs(place.z),
@@ -122,7 +121,7 @@ def folded(picture: Float32) -> Float32:
 
 def _p_of(z: float, tried: int) -> float:
     """Bonferroni's bound for the largest of so many normal values."""
-    return min(1.0, tried * float(special.ndtr(-abs(z))))
+    return min(1.0, tried * normal_tail(abs(z)))
 
 
 def _unmoved(seen: Float32, sync: Float32) -> _Place:
@@ -138,11 +137,11 @@ def _searched(seen: Float32, sync: Float32) -> tuple[_Place, int]:
     in_band = spectrum_of(np.ones(sync.shape[1], np.float32)).real > 0
     best, tried = None, 0
     for tile, scale, mirrored in _views(seen):
-        spectrum = fft.rfft2(tile) * in_band
+        spectrum = np.fft.rfft2(tile) * in_band
         root = np.sqrt(np.square(np.abs(spectrum)).sum() / sync.shape[1])
         if not root:
             continue
-        z = fft.irfft2(spectrum * matched, s=(TILE, TILE)) * np.float32(TILE * TILE / 2 / root)
+        z = np.fft.irfft2(spectrum * matched, s=(TILE, TILE)) * np.float32(TILE * TILE / 2 / root)
         number, row, column = np.unravel_index(np.argmax(np.abs(z)), z.shape)
         found = float(z[number, row, column])
         tried += 2 * z.size

@@ -95,7 +95,8 @@ def _repeated(weights: Float64, rows: Float32, shape: tuple[int, ...]) -> Float3
 
 def _mask(luma: Float32) -> Float32:
     """How strong the mark may be at each sample: stronger where texture hides it."""
-    return np.clip(_LEAST_MASK + deviation_of(luma) / _MASK_DEVIATION, _LEAST_MASK, _MOST_MASK)
+    mask = np.clip(_LEAST_MASK + deviation_of(luma) / _MASK_DEVIATION, _LEAST_MASK, _MOST_MASK)
+    return np.asarray(mask, dtype=np.float32)
 
 
 def _scaled(mark: Float32, height: int, width: int) -> Float32:
