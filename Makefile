@@ -9,7 +9,7 @@ PRESET ?= world
 RUN ?= latest
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev run curate images push submit submit-kfp serve test test-slow test-xla bench bench-curate bench-model bench-ablate bench-serve compile lint check-infra lock report clean
+.PHONY: help setup setup-dev run curate images push submit submit-kfp serve test test-slow test-xla bench bench-curate bench-model bench-ablate bench-watermark bench-serve compile lint check-infra lock report clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,6 +67,9 @@ bench-model: setup-dev ## the model's bars; RUN=latest for a finished run, SECTI
 
 bench-ablate: setup-dev ## each choice of the model against its alternative; RUN= as above, STEPS= of each training
 	@$(BIN)/python -m benchmarks.ablate
+
+bench-watermark: setup-dev ## the watermark against attacks and alternatives; QUICK=1 for a shorter run
+	@$(BIN)/python -m benchmarks.watermark $(SECTIONS)
 
 bench-serve: setup-dev ## the server under 200 clients for a minute, with a tiny model
 	@$(BIN)/python -m benchmarks.serve

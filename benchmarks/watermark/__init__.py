@@ -1,0 +1,1 @@
+"""The mark against attacks: `python -m benchmarks.watermark`."""
