@@ -7,10 +7,11 @@ from tiny_model import tiny_generator
 
 from veo_core.errors import UsageError
 from veo_core.generate.finish import Finisher
-from veo_core.generate.identity import ModelIdentity, digest_of_weights, generation_id_of, model_id_of
+from veo_core.generate.identity import ModelIdentity, generation_id_of, model_id_of
 from veo_core.generate.pipeline import Film
 from veo_core.generate.request import Request
 from veo_core.media.decode import Decoded, decode
+from veo_core.models.files import digest_of_weights
 from veo_core.provenance.read import read_manifest
 from veo_core.records.base import sha256_bytes
 from veo_core.storage import Store

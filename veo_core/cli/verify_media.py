@@ -19,20 +19,41 @@ def add_parser(subcommands: Any) -> None:
     """Add `verify-media` to the command line."""
     parser = subcommands.add_parser(
         "verify-media",
-        help="read the watermark of a media file",
+        help="read the watermark and the C2PA manifest of a media file",
         description=f"{__doc__} Keys come from {KEY_VARIABLE} or the file that {KEY_FILE_VARIABLE} names.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="an MP4, MOV, Matroska or WebM file")
+    parser.add_argument(
+        "--anchors", type=Path, metavar="PEM", help="certificates that make a C2PA manifest trusted"
+    )
+    parser.add_argument(
+        "--root", metavar="URI", help="store of a registry: name the registered model that made the file"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(execute=_execute)
 
 
 def _execute(arguments: argparse.Namespace) -> int:
+    # What is needed for manifests and registries other commands do without.
+    from veo_core.cli.verify_manifest import manifest_of, manifest_text, read_anchors
+
+    anchors = None if arguments.anchors is None else read_anchors(arguments.anchors)
     reading = watermark_of(arguments.file)
+    manifest = manifest_of(arguments.file, anchors)
+    models = None
+    if arguments.root is not None and reading.payload is not None:
+        from veo_core.registry.lookup import models_with_id
+        from veo_core.storage import Store
+
+        models = models_with_id(Store(arguments.root, written=False), reading.payload.model_id)
     if arguments.json:
-        print(json.dumps({"watermark": reading.model_dump(mode="json")}, indent=1))
-    else:
-        print(watermark_text(reading))
+        found = {"watermark": reading.model_dump(mode="json"), "manifest": manifest.model_dump(mode="json")}
+        print(json.dumps(found | ({} if models is None else {"models": models}), indent=1))
+        return 0
+    print(watermark_text(reading))
+    if models is not None:
+        print(f"registered models of this id: {', '.join(models) or 'none'}")
+    print(manifest_text(manifest))
     return 0
 
 

@@ -1,11 +1,6 @@
 """What a mark and a manifest call a model and a clip."""
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
-
-import torch
-from torch import nn
 
 from veo_core.records.base import canonical_json, sha256_bytes
 
@@ -38,14 +33,3 @@ def model_id_of(digest: str) -> int:
 def generation_id_of(prompt: str, seed: int) -> int:
     """32 bits that name what was asked for: prompt and seed."""
     return int(sha256_bytes(canonical_json([sha256_bytes(prompt.encode()), seed]))[:8], 16)
-
-
-def digest_of_weights(parts: Mapping[str, nn.Module]) -> str:
-    """sha256 over all parameters and buffers: the digest of a model that was read from no files."""
-    total = hashlib.sha256()
-    for part, model in sorted(parts.items()):
-        for name, tensor in sorted(model.state_dict().items()):
-            total.update(f"{part}.{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-            plain = tensor.detach().cpu().contiguous().flatten()
-            total.update(plain.view(torch.uint8).numpy())
-    return total.hexdigest()

@@ -13,12 +13,12 @@ from torch.nn import functional as F
 from veo_core.diffusion.build import build_objective
 from veo_core.diffusion.cascade import CascadeSampler, enlarge, upsample
 from veo_core.diffusion.sampler import SamplerConfig, sample
-from veo_core.generate.identity import ModelIdentity, digest_of_weights
+from veo_core.generate.identity import ModelIdentity
 from veo_core.generate.request import Request, check_given
 from veo_core.models.audio_codec import AudioCodec
 from veo_core.models.codec import VideoCodec
 from veo_core.models.codecs import load_audio_codec, load_video_codec
-from veo_core.models.files import load_stored
+from veo_core.models.files import digest_of_weights, load_stored
 from veo_core.models.prompts import PromptEncoder
 from veo_core.models.transformer import JointTransformer
 from veo_core.models.upsampler import Upsampler

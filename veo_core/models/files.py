@@ -1,8 +1,11 @@
 """Models on disk: weights as safetensors, configuration as JSON; nothing is ever unpickled."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
@@ -96,3 +99,14 @@ def _json(data: bytes, where: str) -> Any:
         return json.loads(data)
     except ValueError as error:
         raise UsageError(f"{where} config: not valid JSON: {error}") from None
+
+
+def digest_of_weights(parts: Mapping[str, nn.Module]) -> str:
+    """sha256 over all parameters and buffers: the digest of a model that was read from no files."""
+    total = hashlib.sha256()
+    for part, model in sorted(parts.items()):
+        for name, tensor in sorted(model.state_dict().items()):
+            total.update(f"{part}.{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+            plain = tensor.detach().cpu().contiguous().flatten()
+            total.update(plain.view(torch.uint8).numpy())
+    return total.hexdigest()
