@@ -1,10 +1,10 @@
 """The model card, in Markdown, after Mitchell et al. 2019 (Model Cards for Model Reporting)."""
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from veo_core.evaluate.records import SummaryRow
-from veo_core.registry.records import ModelDescription
+from veo_core.registry.records import FilterQuality, ModelDescription, TrainingRun
 from veo_core.safety.records import Figure
 
 
@@ -25,7 +25,9 @@ def model_card(reference: str, model: ModelDescription) -> str:
             ("Licence", "Sources", "Clips"),
             ((i.licence or "none stated", i.sources, i.clips) for i in data.licences),
         ),
+        *_filters(model.filters),
         "## Training",
+        *_run(model.run),
         _table(("Part", "Figure", "Value"), _training(model)),
         "## Evaluation",
         "Each figure with its 95 % interval. *Real*: the same figure on real clips. *Chance*: after prompts "
@@ -35,11 +37,73 @@ def model_card(reference: str, model: ModelDescription) -> str:
         ),
         "## Safety",
         _table(("Figure", "Count", "95 % interval", "No answer"), map(_safety, model.safety)),
-        *(f"- {check.name}: {_text(check.reason)}" for check in model.decision.checks),
-        "## Provenance",
+        "Rules of the gate that opened registration:",
+        _table(
+            ("Rule", "Passed", "Reason"),
+            ((check.name, "yes" if check.passed else "no", check.reason) for check in model.decision.checks),
+        ),
+        "## Watermark and provenance of its clips",
+        *_marks(model),
+        "## Lineage",
         _table(("Manifest", "sha256"), model.manifests.items()),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _filters(filters: Sequence[FilterQuality]) -> Iterator[str]:
+    """How well the curation's filters work, where that was measured."""
+    if not filters:
+        yield (
+            "Precision and recall of the filters were not measured on this footage; `make bench-curate` "
+            "measures them on clips of which every flaw is known."
+        )
+        return
+    rows = ((f.filter, f"{f.precision:.3f}", f"{f.recall:.3f}", f.n, f.evidence) for f in filters)
+    yield _table(("Filter", "Precision", "Recall", "Clips", "Evidence"), rows)
+
+
+def _run(run: TrainingRun | None) -> Iterator[str]:
+    """Seed, code and steps; what was not recorded is said so."""
+    if run is None:
+        yield "Seed, code and steps were not recorded."
+        return
+    yield (
+        f"Seed {run.seed}; code {_text(run.code)}. Speed, FLOPs and memory of each step are in the event "
+        "files; machines and times are in the record of the run."
+    )
+    yield _table(
+        ("Part", "Steps", "Configuration", "Losses", "Event file"),
+        (
+            (part, "–" if t.steps is None else t.steps, t.config[:12], t.history[:12], t.events[:12])
+            for part, t in run.parts.items()
+        ),
+    )
+
+
+def _marks(model: ModelDescription) -> Iterator[str]:
+    """What its clips carry, and how to find it again."""
+    yield (
+        f"Watermarks of its clips carry the model id `{model.files.digest[:4]}`; C2PA manifests name the "
+        f"digest `{model.files.digest}`. `veo verify-media FILE` reads both."
+    )
+    marks = model.marks
+    if marks is None:
+        yield "Whether the evaluated clips carried them was not recorded."
+        return
+    yield (
+        f"Of {marks.clips} evaluated clips, {marks.watermarked} carry a watermark and {marks.signed} a C2PA "
+        "manifest. The watermark's algorithm is this product's own and in no public list."
+    )
+    if marks.key_ids:
+        published = " One of them is the published development key." if marks.development_key else ""
+        yield f"Keys of the watermark: {', '.join(marks.key_ids)}.{published}"
+    if marks.issuers:
+        on_the_spot = (
+            " At least one certificate was made on the spot: nobody vouches for it."
+            if marks.local_certificate
+            else ""
+        )
+        yield f"Signed by: {_text(', '.join(marks.issuers))}.{on_the_spot}"
 
 
 def _training(model: ModelDescription) -> Iterable[tuple[object, ...]]:

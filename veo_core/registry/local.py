@@ -38,7 +38,10 @@ def list_models(store: Store) -> list[LogLine]:
 
 
 def add(
-    store: Store, description: ModelDescription, card: Callable[[str], str]
+    store: Store,
+    description: ModelDescription,
+    card: Callable[[str], str],
+    ml_bom: Callable[[str], bytes],
 ) -> tuple[FileRef, ModelEntry]:
     """Register a model; one that is registered already keeps its version.
 
@@ -46,6 +49,7 @@ def add(
         store: the store that holds the model's files and the registry.
         description: the model.
         card: gives the model card for the reference `name@version`.
+        ml_bom: gives the bill of materials, CycloneDX JSON, for it.
 
     Returns:
         The entry's file and the entry.
@@ -56,8 +60,13 @@ def add(
         if line.content == description.digest:
             return line.entry, _read(store, line)
     version = len(mine) + 1
-    text = card(f"{description.name}@{version}")
-    entry = ModelEntry(version=version, description=description, card=store.put_bytes(text.encode(), ".md"))
+    reference = f"{description.name}@{version}"
+    entry = ModelEntry(
+        version=version,
+        description=description,
+        card=store.put_bytes(card(reference).encode(), ".md"),
+        ml_bom=store.put_bytes(ml_bom(reference), ".cdx.json"),
+    )
     ref = store.put_bytes(entry.to_bytes(), ".json")
     line = LogLine(name=description.name, version=version, content=description.digest, entry=ref)
     store.set_mark(_mark(len(lines) + 1), line.to_bytes())
@@ -65,7 +74,7 @@ def add(
 
 
 def load(store: Store, reference: str) -> ModelEntry:
-    """A registered model, after its entry, its card and all of its weights and configurations were verified.
+    """A registered model, after its entry, card, bill of materials, weights and configurations were verified.
 
     Args:
         store: the store that holds the registry.
@@ -76,6 +85,8 @@ def load(store: Store, reference: str) -> ModelEntry:
     """
     entry = _read(store, _find(store, reference))
     store.get_bytes(entry.card)
+    if entry.ml_bom is not None:
+        store.get_bytes(entry.ml_bom)
     for name in ModelFiles.model_fields:
         store.get_bytes(getattr(entry.description.files, name))
     return entry

@@ -29,6 +29,45 @@ class TrainingData(Record):
     licences: list[LicenceCount]
 
 
+class FilterQuality(Record):
+    """How well a filter of the curation was found to work, on footage of which the truth is known."""
+
+    filter: str
+    precision: float = Field(ge=0, le=1, description="share of what it dropped that it should drop")
+    recall: float = Field(ge=0, le=1, description="share of what it should drop that it dropped")
+    n: int = Field(ge=1, description="clips that it was measured on")
+    evidence: str = Field(description="what measured it, such as a benchmark's file and its sha256")
+
+
+class TrainedPart(Record):
+    """How one part of the model was trained."""
+
+    steps: int | None = Field(description="None where its history tells none")
+    config: str = Field(description="digest of the stage's configuration")
+    history: str = Field(description="sha256 of the file of its losses, empty where there is none")
+    events: str = Field(description="sha256 of the TensorBoard file, which tells speed and FLOPs, or empty")
+
+
+class TrainingRun(Record):
+    """How the model was trained: seed, code and each part."""
+
+    seed: int
+    code: str = Field(description="version of this product that registered the model")
+    parts: dict[str, TrainedPart]
+
+
+class MarkCounts(Record):
+    """Which of the generated clips that were evaluated carry what."""
+
+    clips: int
+    watermarked: int
+    signed: int
+    key_ids: list[str] = Field(description="short hashes of the keys that marked them, sorted")
+    development_key: bool = Field(description="whether any was marked with the published key")
+    issuers: list[str] = Field(description="organisations of the signing certificates, sorted")
+    local_certificate: bool = Field(description="whether any was signed with a certificate made on the spot")
+
+
 class ModelDescription(Record):
     """What a model is made of, what it was made from, and how good and safe it was found."""
 
@@ -42,6 +81,9 @@ class ModelDescription(Record):
     decision: Decision
     intended_use: str
     limits: list[str]
+    filters: list[FilterQuality] = Field(default_factory=list)
+    run: TrainingRun | None = Field(default=None, description="None of models of earlier versions")
+    marks: MarkCounts | None = Field(default=None, description="None of models of earlier versions")
 
 
 class ModelEntry(Record):
@@ -51,6 +93,9 @@ class ModelEntry(Record):
     version: int = Field(ge=1)
     description: ModelDescription
     card: FileRef = Field(description="the model card, Markdown")
+    ml_bom: FileRef | None = Field(
+        default=None, description="bill of materials, CycloneDX JSON; None of models of earlier versions"
+    )
 
     @property
     def reference(self) -> str:

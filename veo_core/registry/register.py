@@ -1,20 +1,32 @@
 """Register a model whose evidence opens the safety gate."""
 
+import json
 from collections import Counter
+from functools import partial
 from typing import TypeVar
 
 from pydantic import Field, ValidationError
 
 from veo_core.errors import UsageError
 from veo_core.evaluate.records import EvaluationSummary
+from veo_core.provenance.claim import PRODUCT, product_version
 from veo_core.records.base import Record
 from veo_core.records.clip import Clip
-from veo_core.records.generated import ModelFiles
+from veo_core.records.generated import GeneratedClip, ModelFiles
 from veo_core.records.manifest import Manifest
 from veo_core.registry.card import model_card
 from veo_core.registry.config import LocalConfig, RegistryConfig
 from veo_core.registry.local import NAME_PATTERN, add
-from veo_core.registry.records import LicenceCount, ModelDescription, TrainingData
+from veo_core.registry.ml_bom import ml_bom
+from veo_core.registry.records import (
+    FilterQuality,
+    LicenceCount,
+    MarkCounts,
+    ModelDescription,
+    TrainedPart,
+    TrainingData,
+    TrainingRun,
+)
 from veo_core.registry.remote import Registration, open_remote
 from veo_core.safety.gate import Bindings, decide
 from veo_core.safety.records import Decision, Policy, SafetyReport
@@ -38,10 +50,14 @@ class RegisterConfig(Record):
     limits: list[str] = Field(
         default_factory=lambda: [
             "It knows only what its training clips show.",
-            "Its clips carry no watermark and no provenance manifest.",
+            "Who tries can remove the watermark and the C2PA manifest of its clips; "
+            "`make bench-watermark` says what the watermark withstands.",
             "Metrics that need published network weights (Fréchet distances, CLIPScore) were not run.",
         ],
         description="what a user must know before relying on the model",
+    )
+    filters: list[FilterQuality] = Field(
+        default_factory=list, description="measured precision and recall of the curation's filters"
     )
     registry: RegistryConfig = Field(
         default_factory=LocalConfig,
@@ -106,9 +122,14 @@ def run(
         decision=decision,
         intended_use=config.intended_use,
         limits=config.limits,
+        filters=config.filters,
+        run=_training_run(parts, context),
+        marks=_marks(generated, store),
     )
     remote = open_remote(config.registry, store)
-    ref, entry = add(store, description, lambda reference: model_card(reference, description))
+    ref, entry = add(
+        store, description, partial(model_card, model=description), partial(ml_bom, model=description)
+    )
     print(f"registered {entry.reference}")
     artifacts = {}
     if remote is not None:
@@ -121,7 +142,7 @@ def run(
         stage=context.stage,
         config_digest=config.digest,
         rows=1,
-        files={"entry": ref, "card": entry.card},
+        files={"entry": ref, "card": entry.card, **({"ml_bom": entry.ml_bom} if entry.ml_bom else {})},
         metrics={"version": float(entry.version)},
     )
     return Result(manifest, {"model": entry.reference}, artifacts)
@@ -155,6 +176,43 @@ def _model_files(parts: dict[str, Manifest]) -> ModelFiles:
                 raise UsageError(f"not registered: the manifest of {role} holds no file {kind!r}")
             files[f"{role}_{kind}"] = manifest.files[kind]
     return ModelFiles.model_validate(files)
+
+
+def _training_run(parts: dict[str, Manifest], context: Context) -> TrainingRun:
+    """How the parts were trained, from their manifests and the last lines of their histories."""
+    trained = {}
+    for part, manifest in parts.items():
+        history = manifest.files.get("history")
+        steps = None
+        if history is not None:
+            lines = context.store.get_bytes(history).decode().splitlines()
+            steps = json.loads(lines[-1]).get("step") if lines else None
+        events = manifest.files.get("tensorboard")
+        trained[part] = TrainedPart(
+            steps=steps,
+            config=manifest.config_digest,
+            history="" if history is None else history.sha256,
+            events="" if events is None else events.sha256,
+        )
+    return TrainingRun(seed=context.seed, code=f"{PRODUCT} {product_version()}", parts=trained)
+
+
+def _marks(generated: Manifest, store: Store) -> MarkCounts | None:
+    """What the evaluated clips carry; None where the manifest names no clips."""
+    if "generated" not in generated.tables:
+        return None
+    clips = store.get_table(generated.tables["generated"], GeneratedClip)
+    marks = [clip.mark for clip in clips if clip.mark is not None]
+    manifests = [clip.manifest for clip in clips if clip.manifest is not None]
+    return MarkCounts(
+        clips=len(clips),
+        watermarked=len(marks),
+        signed=len(manifests),
+        key_ids=sorted({mark.key_id for mark in marks}),
+        development_key=any(mark.development_key for mark in marks),
+        issuers=sorted({manifest.issuer for manifest in manifests}),
+        local_certificate=any(manifest.local for manifest in manifests),
+    )
 
 
 def _training_data(dataset: Manifest, store: Store) -> TrainingData:

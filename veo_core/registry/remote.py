@@ -50,13 +50,15 @@ class Registration:
         return f"{self.store.root.rstrip('/')}/{ref.path}"
 
     def folder(self) -> str:
-        """URI of a folder with the entry and the model card, written on call.
+        """URI of a folder with the entry, the model card and the bill of materials, written on call.
 
         The weights stay where the entry says, named by their content, and are copied nowhere.
         """
         folder = f"registry/models/{self.name}/{self.entry.version}"
         self.store.set_mark(f"{folder}/entry.json", self.entry.to_bytes())
         self.store.set_mark(f"{folder}/card.md", self.store.get_bytes(self.entry.card))
+        if self.entry.ml_bom is not None:
+            self.store.set_mark(f"{folder}/ml-bom.cdx.json", self.store.get_bytes(self.entry.ml_bom))
         return f"{self.store.root.rstrip('/')}/marks/{folder}"
 
 
