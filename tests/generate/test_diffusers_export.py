@@ -19,6 +19,7 @@ from veo_core.errors import UsageError
 from veo_core.export.folder import export_model, load_folder, pipeline_of
 from veo_core.export.parts import VeoTransformer, VeoVideoCodec
 from veo_core.export.pipeline import VeoPipeline
+from veo_core.generate.finish import Finisher
 from veo_core.generate.pipeline import Film, Generator
 from veo_core.generate.request import Request
 from veo_core.models.text import TextConfig, TextEncoder
@@ -104,6 +105,17 @@ def test_diffusers_loads_the_folder_in_a_new_process_by_its_own_pipeline_file(fo
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip() == f"9 (32, 32) (1, {CLIP.samples})"
+
+
+def test_pipeline_marks_its_clips_unless_told_otherwise(generator, pipe):
+    given = {"num_inference_steps": 1, "output_type": "np"}
+    marked = pipe(PROMPTS[0], generator=seeds(5), **given)
+    plain = pipe(PROMPTS[0], generator=seeds(5), watermark=False, **given)
+    film = Film((plain.frames[0] * 255).round().astype(np.uint8), plain.audio[0], CLIP.audio_rate)
+    expected = Finisher(generator.identity, manifest=False).marked(film, Request(PROMPTS[0], seed=5))
+    assert np.array_equal((marked.frames[0] * 255).round().astype(np.uint8), expected.frames)
+    assert np.array_equal(marked.audio[0], expected.audio)
+    assert not np.array_equal(marked.frames, plain.frames)
 
 
 def test_output_types_hold_the_same_clip(pipe):

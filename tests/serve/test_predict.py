@@ -11,7 +11,10 @@ from served import PROMPT, Client, b64, picture, serving
 from tiny_model import CLIP
 
 from veo_core.media.decode import decode
+from veo_core.provenance.credentials import LOCAL_ISSUER
+from veo_core.provenance.read import read_manifest
 from veo_core.records.files import FileRef
+from veo_core.registry.local import list_models, load
 from veo_core.storage import Store
 
 
@@ -40,6 +43,31 @@ def test_prompt_makes_an_mp4_file_with_sound_in_the_store(server, output, tmp_pa
     assert decoded.frames.shape == (9, 32, 32, 3) == (prediction["frames"], 32, 32, 3)
     assert decoded.audio is not None
     assert decoded.audio.shape[1] / decoded.audio_rate == pytest.approx(CLIP.seconds, abs=0.1)
+
+
+def test_served_clip_carries_the_mark_and_the_manifest_that_the_answer_names(server, root, tmp_path):
+    prediction = server.clip(seed=5)
+    model = load(Store(root), "veo-tiny@1").description.files.digest
+    mark = prediction["mark"]
+    assert mark["model_id"] == int(model[:4], 16)
+    assert mark["development_key"]
+    assert prediction["manifest"] == {"state": "valid", "issuer": LOCAL_ISSUER, "local": True}
+    reading = read_manifest(server.get(prediction["uri"]).content)
+    assert reading.state == "valid"
+    assert reading.claim is not None
+    assert (reading.claim.model, reading.claim.model_digest) == ("veo-tiny@1", model)
+    assert reading.claim.entry_digest == list_models(Store(root))[0].entry.sha256
+    assert reading.claim.soft_binding is not None
+    assert reading.claim.soft_binding.payload == f"{mark['model_id']:04x}{mark['generation_id']:08x}"
+    assert PROMPT.encode() not in server.get(prediction["uri"]).content
+
+
+def test_marks_and_manifests_are_switched_off_by_flags(root, tmp_path):
+    with serving(root, tmp_path, "--watermark", "off", "--manifest", "off") as plain:
+        prediction = plain.clip()
+        assert "mark" not in prediction
+        assert "manifest" not in prediction
+        assert read_manifest(plain.get(prediction["uri"]).content).state == "none"
 
 
 def test_equal_requests_give_equal_clips_and_other_seeds_others(server):
