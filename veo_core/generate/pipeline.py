@@ -177,7 +177,7 @@ class Generator:
         noise: Noise | None = None,
     ) -> list[Film]:
         """Make one batch of clips of the same kind, each with the noise of its generator, or with `noise`."""
-        noise = noise or self.noise(generators)
+        noise, scale = noise or self.noise(generators), self.clip.upscale
         first = _stacked([request.image for request in requests])
         video, audio = (_stacked([getattr(r, name) for r in requests]) for name in ("video", "audio"))
         with self.runtime.autocast():
@@ -188,8 +188,8 @@ class Generator:
                 config=requests[0].sampler,
                 video_noise=noise.video,
                 audio_noise=noise.audio,
-                first_frame=None if first is None else self.encode_pictures(first[:, None], self.clip.upscale),
-                video=None if video is None else self.encode_pictures(video, self.clip.upscale),
+                first_frame=None if first is None else self.encode_pictures(first[:, None], scale),
+                video=None if video is None else self.encode_pictures(video, scale),
                 audio=None if audio is None else self.audio_codec.encode(self.runtime.send(audio)),
                 objective=self.objective,
                 generators=generators,

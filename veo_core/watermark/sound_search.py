@@ -1,4 +1,4 @@
-"""Finding the pattern in a sound: over its start, its speed with or without its pitch, and the key's indices."""
+"""Finding the pattern in a sound: its start, its speed with or without its pitch, and the key's index."""
 
 import math
 from collections.abc import Sequence
