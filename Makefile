@@ -70,6 +70,7 @@ bench-ablate: setup-dev ## each choice of the model against its alternative; RUN
 
 bench-watermark: setup-dev ## the watermark against attacks and alternatives; QUICK=1 for a shorter run
 	@$(BIN)/python -m benchmarks.watermark $(SECTIONS)
+	@$(if $(SECTIONS),,$(BIN)/python -m benchmarks.watermark_sound)
 
 bench-serve: setup-dev ## the server under 200 clients for a minute, with a tiny model
 	@$(BIN)/python -m benchmarks.serve

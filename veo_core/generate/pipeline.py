@@ -182,8 +182,8 @@ class Generator:
                 generators = [torch.Generator().manual_seed(request.seed) for request in chosen]
                 yield from zip(part, self.draw(chosen, generators, cascade), strict=True)
 
-    def _noise(self, generators: Sequence[torch.Generator]) -> Noise:
-        """Noise of a batch, a clip from each generator."""
+    def noise(self, generators: Sequence[torch.Generator]) -> Noise:
+        """Noise of a batch, a clip from each generator: what `draw` draws where it is given none."""
         height, width = self.clip.height, self.clip.width
         full = (
             self.video_codec.channels,
@@ -202,9 +202,10 @@ class Generator:
         requests: Sequence[Request],
         generators: Sequence[torch.Generator],
         cascade: CascadeSampler | None = None,
+        noise: Noise | None = None,
     ) -> list[Film]:
-        """Make one batch of clips of the same kind, each with the noise of its generator."""
-        noise = self._noise(generators)
+        """Make one batch of clips of the same kind, each with the noise of its generator, or with `noise`."""
+        noise, scale = noise or self.noise(generators), self.clip.upscale
         first = _stacked([request.image for request in requests])
         video, audio = (_stacked([getattr(r, name) for r in requests]) for name in ("video", "audio"))
         with self.runtime.autocast():
@@ -215,8 +216,8 @@ class Generator:
                 config=requests[0].sampler,
                 video_noise=noise.video,
                 audio_noise=noise.audio,
-                first_frame=None if first is None else self._encode(first[:, None], self.clip.upscale),
-                video=None if video is None else self._encode(video, self.clip.upscale),
+                first_frame=None if first is None else self.encode_pictures(first[:, None], scale),
+                video=None if video is None else self.encode_pictures(video, scale),
                 audio=None if audio is None else self.audio_codec.encode(self.runtime.send(audio)),
                 objective=self.objective,
                 generators=generators,
@@ -233,18 +234,18 @@ class Generator:
         enlarged = enlarge(self.video_codec, base, self.clip.upscale)
         full = upsample(self.upsampler, enlarged, config=cascade, noise=(noise.start, noise.condition))
         if first is not None:
-            full = torch.cat([self._encode(first[:, None]), full[:, :, 1:]], dim=2)
+            full = torch.cat([self.encode_pictures(first[:, None]), full[:, :, 1:]], dim=2)
         return _to_bytes(self.video_codec.decode(full))
 
     @torch.no_grad()
     def rebuilt(self, pictures: Picture) -> Picture:
         """Single pictures of the model's size after the video codec; both uint8 [n, h, w, 3]."""
         with self.runtime.autocast():
-            latents = self._encode(torch.from_numpy(pictures)[:, None])
+            latents = self.encode_pictures(torch.from_numpy(pictures)[:, None])
             rebuilt: Picture = _to_bytes(self.video_codec.decode(latents))[:, 0].numpy()
         return rebuilt
 
-    def _encode(self, pictures: Tensor, shrink: int = 1) -> Tensor:
+    def encode_pictures(self, pictures: Tensor, shrink: int = 1) -> Tensor:
         """Latents [b, c, t, h, w] of pictures uint8 [b, f, h, w, 3], made `shrink` times smaller before."""
         video = self.runtime.send(pictures).permute(0, 4, 1, 2, 3).float() / 127.5 - 1.0
         if shrink > 1:

@@ -25,7 +25,7 @@ PSNR_DB = 40.0
 _AIMED_PSNR_DB = 40.15
 _SYNC_STRENGTH = 5.0  # times that of a bit
 _SLOPE = 0.3  # amplitudes fall with frequency to this power
-_LEAST_MASK, _MOST_MASK, _MASK_DEVIATION = 0.6, 2.0, 12.0
+_LEAST_MASK, _MOST_MASK, _MASK_DEVIATION = 1.0, 2.0, 12.0
 _ROUNDS, _LOOKED_AT = 3, 24
 _WEAKEST, _STRONGEST = 0.3, 3.0  # of a pattern, times the usual
 

@@ -1,5 +1,7 @@
 """The mark in sound: keyed spread spectrum on the logarithmic spectrum, read blind and without weights."""
 
+import hashlib
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -8,7 +10,7 @@ import numpy.typing as npt
 
 from veo_core.errors import UsageError
 from veo_core.watermark.sound_cells import CellSums, contrast
-from veo_core.watermark.sound_pattern import PERIOD, SLOT_SECONDS, keyed_pattern
+from veo_core.watermark.sound_pattern import PERIOD, SLOT_SECONDS, SLOTS, keyed_pattern
 from veo_core.watermark.sound_search import correlations, find, hypotheses, p_value
 from veo_core.watermark.sound_spectrum import RATE, Float32, analyse, resampled
 from veo_core.watermark.sound_writing import mark_of
@@ -64,7 +66,7 @@ def embed_sound(
     if not total:
         return audio.copy()
     allowed = total * 10.0 ** (-SNR_DB / 10.0)
-    pattern = keyed_pattern(key, index, len(bits))
+    pattern = keyed_pattern(key, index, len(bits)).started(_first_slot(bits, key))
     low = mark_of(resampled(audio, rate, RATE), np.asarray(bits), pattern, key, allowed * RATE / rate)
     mark = resampled(low, RATE, rate)[:, : audio.shape[1]]
     limit = max(1.0, float(np.abs(audio).max()))
@@ -75,7 +77,9 @@ def embed_sound(
     return np.asarray(marked, np.float32)
 
 
-def read_sound(audio: Float32, rate: int, bits: int, key: bytes, indices: Sequence[int] = (0,)) -> SoundReading:
+def read_sound(
+    audio: Float32, rate: int, bits: int, key: bytes, indices: Sequence[int] = (0,)
+) -> SoundReading:
     """The mark of a key in a sound that may be cut, coded, resampled, faster or slower (0.8 to 1.25).
 
     A sound longer than 8.2 s is read in windows of that length; the one in which the pattern stands out the
@@ -113,8 +117,16 @@ def read_sound(audio: Float32, rate: int, bits: int, key: bytes, indices: Sequen
     )
 
 
+def _first_slot(bits: npt.NDArray[np.integer], key: bytes) -> int:
+    """The slot that a clip's pattern starts with: by payload, so that marks of many clips do not add up."""
+    message = np.packbits(np.asarray(bits) > 0).tobytes()
+    return hmac.new(key, b"veo sound start\0" + message, hashlib.sha256).digest()[0] % SLOTS
+
+
 def _check(audio: Float32, rate: int) -> None:
     if rate < LOWEST_RATE:
-        raise UsageError(f"sound of {rate} samples per second cannot carry a mark: give {LOWEST_RATE} or more")
+        raise UsageError(
+            f"sound of {rate} samples per second cannot carry a mark: give {LOWEST_RATE} or more"
+        )
     if not np.isfinite(audio).all():
         raise UsageError("the sound holds samples that are not finite")

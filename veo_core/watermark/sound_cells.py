@@ -85,8 +85,9 @@ class CellSums:
         start = self._up_to_frame[low]
         up_to = start + (at - low)[:, None] * (self._up_to_frame[low + 1] - start)
         parts = np.diff(up_to, axis=0).reshape(periods, steps, BANDS).sum(axis=0)
-        rows = [np.roll(parts, -offset, axis=0).reshape(SLOTS, OFFSETS, BANDS) for offset in range(OFFSETS)]
-        return np.asarray(np.stack(rows).sum(axis=2))
+        around = np.concatenate([parts, parts[:OFFSETS]])
+        rows = [around[offset : offset + steps].reshape(SLOTS, OFFSETS, BANDS) for offset in range(OFFSETS)]
+        return np.stack([row.sum(axis=1) for row in rows])
 
     def _sum_bands(self, pitch: float) -> None:
         """Set the contrast summed over each band and up to each frame, [frames + 1, BANDS]."""

@@ -1,4 +1,4 @@
-"""The keyed pattern of the mark in sound: a sign for each cell of time and frequency, and what the cell carries.
+"""The keyed pattern of the mark in sound: a sign for each cell of time and frequency, and what it carries.
 
 The pattern repeats every `PERIOD` seconds, so that any stretch of a clip that is that long holds all of it.
 """
@@ -26,6 +26,10 @@ class Pattern(NamedTuple):
 
     signs: npt.NDArray[np.int8]
     role: npt.NDArray[np.int16]
+
+    def started(self, slot: int) -> "Pattern":
+        """The same pattern, from another of its slots on."""
+        return Pattern(np.roll(self.signs, -slot, axis=0), np.roll(self.role, -slot, axis=0))
 
 
 def keyed_pattern(key: bytes, index: int, bits: int) -> Pattern:

@@ -1,4 +1,4 @@
-"""Finding the pattern in a sound: over its start, its speed with or without its pitch, and the key's indices."""
+"""Finding the pattern in a sound: its start, its speed with or without its pitch, and the key's index."""
 
 import math
 from collections.abc import Sequence
@@ -72,20 +72,22 @@ class _Search:
 
     def __init__(self, cells: CellSums, patterns: Sequence[Pattern]) -> None:
         self.cells = cells
-        carries = np.stack([pattern.role == SYNC for pattern in patterns]).astype(np.float64)
+        carries = np.stack([pattern.role == SYNC for pattern in patterns]).astype(np.float32)
         signs = np.stack([pattern.signs for pattern in patterns]) * carries
-        self.signs, self.carries = (np.fft.rfft(values, axis=1).conj() for values in (signs, carries))
+        both = np.stack([signs, carries])  # [2, patterns, SLOTS, BANDS]
+        # [frequencies, 2, BANDS, patterns], contiguous for the products.
+        self.spectra = np.ascontiguousarray(np.fft.rfft(both, axis=2).conj().transpose(2, 0, 3, 1))
 
     def at(self, speed: float, pitch: float, shift: float = 0.0) -> Place:
         """The best start at one speed."""
         sums = self.cells.folded(speed, pitch, shift)
-        along = np.fft.rfft(np.stack([sums, sums**2]), axis=2)  # [2, OFFSETS, frequencies, BANDS]
-        matched = np.fft.irfft(np.einsum("okb,ikb->oik", along[0], self.signs), SLOTS, axis=2)
-        squares = np.fft.irfft(np.einsum("okb,ikb->oik", along[1], self.carries), SLOTS, axis=2)
-        scores = matched / np.sqrt(np.maximum(squares, 1e-9))
-        offset, number, slot = (int(k) for k in np.unravel_index(int(scores.argmax()), scores.shape))
+        along = np.fft.rfft(np.stack([sums, sums**2]).astype(np.float32).transpose(2, 0, 1, 3), axis=0)
+        # [SLOTS, 2, OFFSETS, patterns]: agreement and summed squares from each slot on.
+        matched, squares = np.fft.irfft(along @ self.spectra, SLOTS, axis=0).transpose(1, 0, 2, 3)
+        scores = matched / np.sqrt(np.maximum(squares, 1e-6))
+        slot, offset, number = (int(k) for k in np.unravel_index(int(scores.argmax()), scores.shape))
         return Place(
-            statistic=float(scores[offset, number, slot]),
+            statistic=float(scores[slot, offset, number]),
             number=number,
             speed=speed,
             pitch=pitch,

@@ -50,7 +50,7 @@ def synthesise(spectrum: Complex64, samples: int) -> Float32:
     pieces = np.fft.irfft(spectrum, WINDOW, axis=2).astype(np.float32) * _HANN
     squares = np.broadcast_to(_HANN**2, (1, *pieces.shape[1:]))
     sound = _overlap_added(pieces) / np.maximum(_overlap_added(squares), 1e-3)
-    return sound[:, WINDOW // 2 : WINDOW // 2 + samples]
+    return np.asarray(sound[:, WINDOW // 2 : WINDOW // 2 + samples], np.float32)
 
 
 def _overlap_added(pieces: Float32) -> Float32:

@@ -24,7 +24,9 @@ _HANN_POWER = 192.0  # summed squares of the analysis window
 _ENERGY = 0.0026  # energy of a sound over that of its one-sided spectrum
 
 
-def mark_of(sound: Float32, bits: npt.NDArray[np.integer], pattern: Pattern, key: bytes, energy: float) -> Float32:
+def mark_of(
+    sound: Float32, bits: npt.NDArray[np.integer], pattern: Pattern, key: bytes, energy: float
+) -> Float32:
     """The mark of a sound, to be added to it, float32 [c, s].
 
     Loudness moves up in cells of sign +1 and down in the others. Where the sound has little power, noise
