@@ -1,0 +1,62 @@
+"""The stage: every clip carries what the configuration says, and a second run gives equal bytes."""
+
+import pytest
+from tiny_model import store_model
+
+from veo_core.generate.generate import Generation, run
+from veo_core.generate.identity import generation_id_of
+from veo_core.provenance.read import read_manifest
+from veo_core.records.generated import GeneratedClip
+from veo_core.records.manifest import Manifest
+from veo_core.stage import Context
+from veo_core.storage import Store
+from veo_core.watermark.evidence import read_marks
+
+PROMPTS = ("a red circle moving left", "a blue square")
+NONE = {"seen": 0, "held_out": 0, "two_objects": 0, "image_to_video": 0, "sampler": {"steps": 1}}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(str(tmp_path_factory.mktemp("store")))
+
+
+@pytest.fixture(scope="module")
+def parts(store) -> dict[str, Manifest]:
+    return {
+        part: Manifest(stage=part, config_digest="", files=files)
+        for part, files in store_model(store).items()
+    }
+
+
+def generated(
+    store: Store, parts: dict[str, Manifest], **settings: object
+) -> tuple[Manifest, list[GeneratedClip]]:
+    config = Generation.parse(NONE | {"prompts": PROMPTS} | settings, where="generate")
+    context = Context(stage="generate", store=store, seed=3, key="k" * 32, workers=1)
+    latents = Manifest(stage="encode_latents", config_digest="")
+    manifest = run(**parts, latents=latents, config=config, context=context)
+    return manifest, store.get_table(manifest.tables["generated"], GeneratedClip)
+
+
+def test_clips_of_the_table_are_marked_and_signed(store, parts):
+    _, clips = generated(store, parts)
+    assert [clip.prompt for clip in clips] == list(PROMPTS)
+    for clip in clips:
+        assert clip.mark is not None
+        assert clip.mark.generation_id == generation_id_of(clip.prompt, clip.seed)
+        assert clip.manifest is not None
+        claim = read_manifest(store.get_bytes(clip.media)).claim
+        assert claim is not None
+        assert int(claim.model_digest[:4], 16) == clip.mark.model_id
+    assert all(row.manifest_right for row in read_marks(clips, store))
+
+
+def test_second_run_gives_an_equal_manifest(store, parts):
+    assert generated(store, parts)[0].to_bytes() == generated(store, parts)[0].to_bytes()
+
+
+def test_switches_leave_clips_unmarked_and_unsigned(store, parts):
+    _, clips = generated(store, parts, watermark=False, manifest=False)
+    assert [(clip.mark, clip.manifest) for clip in clips] == [(None, None)] * 2
+    assert [read_manifest(store.get_bytes(clip.media)).state for clip in clips] == ["none"] * 2
