@@ -11,7 +11,7 @@ from benchmarks.model.trained import TrainedRun
 from benchmarks.report import Row
 from veo_core.evaluate.intervals import Estimate
 from veo_core.evaluate.records import ClipScore
-from veo_core.evaluate.summary import TOLERANCE
+from veo_core.evaluate.metrics.sync import TOLERANCE
 from veo_core.evaluate.sync import match_events
 from veo_core.world.grammar import Suite
 

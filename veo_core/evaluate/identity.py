@@ -1,0 +1,37 @@
+"""Whether what a clip shows stays what it is."""
+
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+
+from veo_core.world.detect_picture import see
+
+
+def identity_kept(frames: npt.NDArray[np.uint8]) -> float | None:
+    """Share of frames in which the detectors see the clip's usual objects: as many, as coloured and shaped.
+
+    Each frame is looked at by itself, so that an object that turns into another, vanishes or splits is seen
+    to. A shape that a single frame leaves open fits every shape.
+
+    Args:
+        frames: RGB, uint8 [t, h, w, 3].
+
+    Returns:
+        0 to 1; None where most frames show no object.
+    """
+    seen = [
+        tuple(sorted((item.colour, item.shape or "") for item in see(frames[t : t + 1], None).objects))
+        for t in range(len(frames))
+    ]
+    (usual, _), *_ = Counter(seen).most_common(1)
+    if not usual:
+        return None
+    return sum(_fits(view, usual) for view in seen) / len(seen)
+
+
+def _fits(view: tuple[tuple[str, str], ...], usual: tuple[tuple[str, str], ...]) -> bool:
+    return len(view) == len(usual) and all(
+        colour == expected and (shape == wanted or "" in (shape, wanted))
+        for (colour, shape), (expected, wanted) in zip(view, usual, strict=True)
+    )
