@@ -70,7 +70,7 @@ def shrunk_covariance(features: Floats) -> Floats:
     scale = np.trace(sample) / d
     spread = float(np.sum((sample - scale * np.eye(d)) ** 2))
     if spread == 0.0:
-        return sample
+        return np.asarray(sample)
     # The mean of |x x' - sample|^2 over the rows, without forming each outer product.
     noise = float(np.sum(np.sum(centred**2, axis=1) ** 2)) / n - float(np.sum(sample**2))
     weight = min(1.0, max(0.0, noise / n) / spread)

@@ -106,7 +106,7 @@ def bootstrap_mean(values: Sequence[float], *, seed: int, clusters: Sequence[str
 def bootstrap_median(
     values: Sequence[float], *, seed: int, clusters: Sequence[str] | None = None
 ) -> Estimate:
-    """Median with a percentile bootstrap interval over 2,000 resamples; arguments as of `bootstrap_mean`."""
+    """Median with a percentile bootstrap interval, as `bootstrap_mean`."""
     return _bootstrap(values, _weighted_median, seed, clusters)
 
 

@@ -14,6 +14,7 @@ from veo_core.evaluate.alignment import motion_peaks
 from veo_core.evaluate.flicker import flicker
 from veo_core.evaluate.following import score_attributes
 from veo_core.evaluate.identity import identity_kept
+from veo_core.evaluate.memorise import view_of
 from veo_core.evaluate.networks import Networks, NetworksConfig, open_networks, scaled
 from veo_core.evaluate.psnr import psnr
 from veo_core.evaluate.records import AttributeScore, ClipFeatures, ClipScore, Measured, SeenObject
@@ -26,7 +27,6 @@ from veo_core.storage import Store
 from veo_core.world.grammar import parse
 from veo_core.world.judge import judge
 from veo_core.world.sighting import Sighting
-
 
 _WEIGHT_FREE = NetworksConfig()
 _LEAST_SIDE = 16  # pixels that the optical flow and the networks need
@@ -100,7 +100,7 @@ def _measure(clip: ClipScore, store: Store, folder: Path, networks: Networks) ->
     if score.group == "real":
         frames, noise = _noise_like(decoded)
         features += _features(score, frames, noise, rate, networks, "noise")
-    return Measured(score=score, features=features)
+    return Measured(score=score, features=features, copy_view=view_of(score.clip_id, decoded))
 
 
 def _by_networks(clip: ClipScore, decoded: Decoded, networks: Networks) -> dict[str, float]:

@@ -190,7 +190,7 @@ class VideoFeatures:
             # The I3D program of StyleGAN-V scales and resizes by itself, and gives features where told to.
             known = {argument.name for argument in self._model.forward.schema.arguments}
             switches = known & {"rescale", "resize", "return_features"}
-            found: torch.Tensor = self._model(video, **{name: True for name in switches})
+            found: torch.Tensor = self._model(video, **dict.fromkeys(switches, True))
             return found
         size = (video.shape[2], _VIDEO_SIDE, _VIDEO_SIDE)
         video = F.interpolate(video / 255.0, size=size, mode="trilinear", align_corners=False)
@@ -251,8 +251,9 @@ def open_networks(config: NetworksConfig) -> Networks:
 
 
 def spread(frames: UInt8, count: int) -> UInt8:
-    """`count` frames evenly spread over a clip, the first and the last among them; repeated if it has fewer."""
-    return frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
+    """`count` frames evenly spread over a clip, its first and last among them."""
+    shown: UInt8 = frames[np.linspace(0, len(frames) - 1, count).round().astype(int)]
+    return shown
 
 
 def scaled(frames: UInt8, height: int, width: int) -> UInt8:
@@ -277,8 +278,8 @@ def _check(data: bytes, weights: Weights, where: str) -> None:
     found = hashlib.sha256(data).hexdigest()
     if found != weights.sha256:
         raise UsageError(
-            f"{where}: the sha256 of {weights.path} is {found}, expected {weights.sha256}: fetch the file again, "
-            "or state its digest if it is the one that you mean"
+            f"{where}: the sha256 of {weights.path} is {found}, expected {weights.sha256}: fetch the "
+            "file again, or state its digest if it is the one that you mean"
         )
 
 
@@ -286,7 +287,7 @@ def _script(data: bytes, where: str) -> Any:
     import torch
 
     try:
-        return torch.jit.load(io.BytesIO(data), map_location="cpu")
+        return torch.jit.load(io.BytesIO(data), map_location="cpu")  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise UsageError(f"{where}: no TorchScript program: {_line(error)}") from None
 

@@ -109,11 +109,23 @@ class ClipFeatures(Record):
     values: list[float] = Field(description="the vectors, one after the other")
 
 
+class CopyView(Record):
+    """What a clip is recognised by when it comes back as a copy."""
+
+    clip_id: str
+    signature: str = Field(description="base64 of colour thumbnails (veo_core.media.signature)")
+    seconds: float = Field(gt=0)
+    hashes: list[str] = Field(
+        description="PDQ of five frames, evenly spread, hexadecimal; empty for a frame that is too flat"
+    )
+
+
 class Measured(Record):
     """All that is measured on one clip."""
 
     score: ClipScore
     features: list[ClipFeatures] = Field(default_factory=list)
+    copy_view: CopyView | None = Field(default=None, description="none where the clip cannot be decoded")
 
 
 class ConfusionRow(Record):

@@ -28,7 +28,7 @@ BY_NAME = {metric.name: metric for metric in METRICS}
 
 
 def listing() -> str:
-    """All metrics as a table of plain text: name, tier, unit, which way is better, range, what, needs, source."""
+    """All metrics as a table of plain text, with what each declares."""
     rows = [("METRIC", "TIER", "UNIT", "BETTER", "RANGE", "WHAT", "NEEDS", "SOURCE")]
     rows += [
         (m.name, str(m.tier), m.unit or "-", m.better, _range(m), m.says, m.needs or "-", m.source)

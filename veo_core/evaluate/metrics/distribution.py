@@ -16,7 +16,7 @@ METRICS = (
         low=0.0,
         high=None,
         needs=_REAL,
-        source="Fréchet audio distance (1812.08466) on log-mel statistics, covariances shrunk (Ledoit, Wolf 2004)",
+        source="Fréchet audio distance (1812.08466) on log-mel statistics, shrunk (Ledoit, Wolf 2004)",
         space="mel",
         distance=frechet_shrunk,
     ),
