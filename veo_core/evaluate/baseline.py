@@ -34,7 +34,7 @@ def last_registered(store: Store, name: str, *, generated: str) -> Baseline | No
 
 
 def _lines(store: Store, name: str) -> list[Baseline]:
-    lines = []
+    lines: list[Baseline] = []
     for number in count(1):
         data = store.get_mark(_mark(name, number))
         if data is None:

@@ -1,10 +1,10 @@
 """A candidate against the model that was registered last, on the same prompts.
 
-Clips are paired by what was asked: split, mode, prompt and seed where both have the seed, else the prompt. For
-each metric with a direction, prompts are resampled for the interval of the difference, and systems are
+Clips are paired by what was asked: split, mode, prompt and seed where both have the seed, else the prompt.
+For each metric with a direction, prompts are resampled for the interval of the difference, and systems are
 exchanged prompt by prompt for its p-value (a paired permutation test: Good, "Permutation, Parametric, and
-Bootstrap Tests of Hypotheses", 2005). Many metrics are tested, so p-values are adjusted after Holm (1979): all
-verdicts together are wrong with a chance of 5 %.
+Bootstrap Tests of Hypotheses", 2005). Many metrics are tested, so p-values are adjusted after Holm (1979):
+all verdicts together are wrong with a chance of 5 %.
 """
 
 from collections.abc import Sequence

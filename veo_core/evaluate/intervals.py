@@ -70,7 +70,7 @@ def clustered_share(successes: Sequence[int], totals: Sequence[int]) -> Estimate
 
 
 def share(marks: Sequence[bool], clusters: Sequence[str]) -> Estimate:
-    """Share of true marks: Wilson's interval where each mark has a cluster of its own, else `clustered_share`.
+    """Share of true marks: Wilson's interval where each has its own cluster, else `clustered_share`.
 
     Args:
         marks: an outcome of each clip.
