@@ -21,9 +21,9 @@ class Baseline(Record):
 
 
 def remember(store: Store, name: str, baseline: Baseline) -> None:
-    """Add a registered model to the log, unless its last line says the same."""
+    """Add a registered model to the log, unless it is there."""
     lines = _lines(store, name)
-    if not lines or lines[-1] != baseline:
+    if baseline not in lines:
         store.set_mark(_mark(name, len(lines) + 1), baseline.to_bytes())
 
 

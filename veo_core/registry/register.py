@@ -6,6 +6,7 @@ from typing import TypeVar
 from pydantic import Field, ValidationError
 
 from veo_core.errors import UsageError
+from veo_core.evaluate.baseline import Baseline, remember
 from veo_core.evaluate.records import EvaluationSummary
 from veo_core.records.base import Record
 from veo_core.records.clip import Clip
@@ -110,6 +111,10 @@ def run(
     remote = open_remote(config.registry, store)
     ref, entry = add(store, description, lambda reference: model_card(reference, description))
     print(f"registered {entry.reference}")
+    if "scores" in evaluation.tables:
+        scores = evaluation.tables["scores"]
+        baseline = Baseline(model=entry.reference, generated=generated.digest, scores=scores)
+        remember(store, config.name, baseline)
     artifacts = {}
     if remote is not None:
         published = remote.publish(Registration(store, entry))
