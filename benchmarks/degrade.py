@@ -71,7 +71,9 @@ def world_footage(count: int, seed: int, *, side: int = 64, fps: float = FPS) ->
         scene = sample_scene(rng, aspect=1.0, seconds=SECONDS, excerpt=2.0)
         frames = render(scene, np.arange(1 + round(2.0 * fps)) / fps, side, side)
         sound = record(scene, [t for t in scene.contacts(SECONDS) if t < SECONDS], SECONDS, RATE)
-        clips.append(Footage(frames, fps, np.ascontiguousarray(sound[0]), RATE, phrasings(scene.attributes)[0]))
+        clips.append(
+            Footage(frames, fps, np.ascontiguousarray(sound[0]), RATE, phrasings(scene.attributes)[0])
+        )
     return clips
 
 
@@ -95,7 +97,9 @@ def impact_footage(count: int, seed: int) -> list[Footage]:
             start = round(float(np.round(time * fps) / fps) * RATE)
             click = (0.5 * rng.standard_normal(len(decay)) * decay).astype(np.float32)
             sound[start : start + len(click)] += click[: len(sound) - start]
-        clips.append(Footage(np.rint(frames).astype(np.uint8), fps, np.clip(sound, -1, 1), RATE, f"clip {index}"))
+        clips.append(
+            Footage(np.rint(frames).astype(np.uint8), fps, np.clip(sound, -1, 1), RATE, f"clip {index}")
+        )
     return clips
 
 
@@ -290,8 +294,12 @@ LADDERS = (
         (*_SOUND[:3], "identity", "following_colour"),
     ),
     Ladder("sound late by 0 to 500 ms", _shift, {"sync_lag": "up"}, _PICTURE),
-    Ladder("sound late by 0 to 500 ms", _shift, {"av_align": "down"}, ("motion", "flicker"), footage="impacts"),
-    Ladder("wrong prompts", _wrong_prompts, {"following_all": "down"}, ("sync_share_100ms", "motion", *_SOUND)),
+    Ladder(
+        "sound late by 0 to 500 ms", _shift, {"av_align": "down"}, ("motion", "flicker"), footage="impacts"
+    ),
+    Ladder(
+        "wrong prompts", _wrong_prompts, {"following_all": "down"}, ("sync_share_100ms", "motion", *_SOUND)
+    ),
     Ladder("objects change", _recolour, {"identity": "down"}, _SOUND),
     Ladder("too loud", _louder, {"loudness": "up", "clipped": "up"}, _PICTURE, pairs={"stft": "up"}),
 )

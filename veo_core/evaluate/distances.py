@@ -1,6 +1,5 @@
 """Distances between two sets of feature vectors, in float64."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -166,4 +165,4 @@ def _squares(a: Floats, b: Floats) -> Floats:
 
 def _median_distance(features: Floats) -> float:
     above = np.triu_indices(len(features), 1)
-    return math.sqrt(float(np.median(_squares(features, features)[above]))) if len(features) > 1 else 0.0
+    return float(np.median(np.sqrt(_squares(features, features)[above]))) if len(features) > 1 else 0.0
