@@ -140,7 +140,7 @@ def climb(
     seed: int,
     networks: NetworksConfig | None = None,
 ) -> dict[str, list[float]]:
-    """Each figure of a ladder on every rung, by name; those of pairs of a clip and its original among them."""
+    """Each figure of a ladder on every rung, by name; `pairs` are of clips and their originals."""
     found: dict[str, list[float]] = {}
     for rung in RUNGS:
         worse = ladder.degrade(clips, rung)
@@ -217,7 +217,7 @@ def _sound_noise(clips: Sequence[Footage], strength: float) -> list[Footage]:
 
 
 def _shuffle(clips: Sequence[Footage], strength: float) -> list[Footage]:
-    """A share of each clip's frames in another order; what is shuffled at one rung is so at all later ones."""
+    """A share of each clip's frames in another order; later rungs shuffle more of them."""
     shuffled = []
     for index, clip in enumerate(clips):
         order = np.arange(len(clip.frames))

@@ -23,7 +23,7 @@ from veo_core.media.sync import lag
 TOLERANCE = 0.1
 """Seconds by which a sound may miss its contact."""
 
-_FURTHEST = 0.5
+_FURTHEST = 0.6
 _ROUNDS = 4
 _CONTACTS = (
     "veo_core.evaluate.sync, after AV-Align (2309.16429): one-to-one, of the world's contacts and tones"
