@@ -71,7 +71,7 @@ def test_a_folder_without_clips_is_explained(tmp_path):
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory) -> Path:
-    """Nine clips laid out as a benchmark publishes them, the last one broken, and the tagged list of prompts."""
+    """Nine clips laid out as a benchmark publishes them, the last one broken, and the tagged prompts."""
     root = tmp_path_factory.mktemp("system")
     (root / "clips").mkdir()
     (root / "real").mkdir()

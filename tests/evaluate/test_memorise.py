@@ -36,7 +36,7 @@ def view(clip: Footage, name: str, tmp_path, crf: int = 18) -> CopyView:
 
 @pytest.fixture(scope="module")
 def training() -> list[Footage]:
-    return world_footage(40, 11)
+    return world_footage(24, 11)
 
 
 def test_planted_copies_are_found_with_their_origin_and_new_clips_are_not_flagged(training, tmp_path):
@@ -46,16 +46,14 @@ def test_planted_copies_are_found_with_their_origin_and_new_clips_are_not_flagge
         for index, clip in enumerate(training)
     ]
     views = view_training_clips(known, root=store.root)
-    held_out = [(view(clip, "h", tmp_path), "", "real") for clip in world_footage(30, 12)]
-    planted = [
-        (view(clip, str(n), tmp_path, crf=30), "", "generated") for n, clip in enumerate(training[:15])
-    ]
+    held_out = [(view(clip, "h", tmp_path), "", "real") for clip in world_footage(16, 12)]
+    planted = [(view(clip, str(n), tmp_path, crf=30), "", "generated") for n, clip in enumerate(training[:8])]
     thresholds = calibrate(nearest(held_out, views))
     found = marked(nearest(planted, views), thresholds)
-    assert [n.training_clip for n in found] == [f"train{n}" for n in range(15)]
+    assert [n.training_clip for n in found] == [f"train{n}" for n in range(8)]
     assert all(n.memorised for n in found)
     fresh = marked(
-        nearest([(view(c, "f", tmp_path), "", "generated") for c in world_footage(10, 13)], views), thresholds
+        nearest([(view(c, "f", tmp_path), "", "generated") for c in world_footage(6, 13)], views), thresholds
     )
     assert sum(n.memorised for n in fresh) <= 1
     assert memorised_share(found).value == 1.0
