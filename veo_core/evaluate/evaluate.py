@@ -7,7 +7,6 @@ from pydantic import Field, ValidationError
 from veo_core.errors import UsageError
 from veo_core.evaluate.baseline import last_registered
 from veo_core.evaluate.compare import Promotion, promotion
-from veo_core.evaluate.intervals import Estimate
 from veo_core.evaluate.measure import measure_all
 from veo_core.evaluate.memorise import (
     Neighbour,
@@ -95,7 +94,7 @@ def run(*, generated: Manifest, dataset: Manifest, config: EvaluateConfig, conte
     )
     rows = summarise(scores, seed=context.seed, features=features, missing=missing(config.networks))
     neighbours = _neighbours(measured, clips, config, context)
-    rows.append(_memorised_row(neighbours, measured))
+    rows += _memorised_rows(neighbours)
     rows += _rebuilt(generated, real[: config.rebuilt_clips], context)
     verdict = _promotion(scores, generated, config, context)
     summary = EvaluationSummary(generated=generated.digest, dataset=dataset.digest, rows=rows)
@@ -193,24 +192,36 @@ def _neighbours(
         ),
         "clip_id",
     )
-    shown = [
-        (row.copy_view, row.score.prompt, row.score.group) for row in measured if row.copy_view is not None
+    shown = [row for row in measured if row.copy_view is not None and row.score.mode != "v2a"]
+    if not views or not shown:
+        return []
+    queries = [(row.copy_view, row.score.prompt, row.score.group) for row in shown if row.copy_view]
+    found = [
+        neighbour.model_copy(update={"mode": row.score.mode})
+        for neighbour, row in zip(nearest(queries, views), shown, strict=True)
     ]
-    found = nearest(shown, views) if views else []
     thresholds = calibrate([neighbour for neighbour in found if neighbour.group == "real"])
-    return sorted_by(marked(found, thresholds), "group", "prompt", "clip_id")
+    return sorted_by(marked(found, thresholds), "group", "mode", "prompt", "clip_id")
 
 
-def _memorised_row(neighbours: list[Neighbour], measured: list[Measured]) -> SummaryRow:
+def _memorised_rows(neighbours: list[Neighbour]) -> list[SummaryRow]:
+    """The share of copies in each mode whose pictures the model makes."""
     metric = BY_NAME["memorised"]
-    groups = {
-        group: [neighbour for neighbour in neighbours if neighbour.group == group]
-        for group in ("generated", "real")
-    }
-    if not groups["generated"] or not groups["real"]:
-        return not_run(metric, f"needs {metric.needs}")
-    estimate: Estimate = memorised_share(groups["generated"])
-    return estimate_row(metric, "all", "t2v", estimate, reference=memorised_share(groups["real"]).value)
+    real = [neighbour for neighbour in neighbours if neighbour.group == "real"]
+    made = [neighbour for neighbour in neighbours if neighbour.group == "generated"]
+    if not real or not made:
+        return [not_run(metric, f"needs {metric.needs}")]
+    floor = memorised_share(real).value
+    return [
+        estimate_row(
+            metric,
+            "all",
+            mode,
+            memorised_share([neighbour for neighbour in made if neighbour.mode == mode]),
+            reference=floor,
+        )
+        for mode in sorted({neighbour.mode for neighbour in made})
+    ]
 
 
 def _rebuilt(generated: Manifest, real: list[Clip], context: Context) -> list[SummaryRow]:

@@ -11,10 +11,10 @@ _MOST_FRAMES = 24
 
 
 def identity_kept(frames: npt.NDArray[np.uint8]) -> float | None:
-    """Share of up to 24 frames, evenly spread, in which the detectors see the clip's usual objects: as many, as coloured and shaped.
+    """Share of frames in which the detectors see the clip's usual objects: as many, as coloured and shaped.
 
-    Each frame is looked at by itself, so that an object that turns into another, vanishes or splits is seen
-    to. A shape that a single frame leaves open fits every shape.
+    Up to 24 frames, evenly spread, are looked at one by one, so that an object that turns into another,
+    vanishes or splits is noticed. A shape that a single frame leaves open fits every shape.
 
     Args:
         frames: RGB, uint8 [t, h, w, 3].

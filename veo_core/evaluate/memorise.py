@@ -48,6 +48,7 @@ class Neighbour(Record):
     clip_id: str
     prompt: str
     group: str = Field(description='"generated" or "real"')
+    mode: str = Field(default="", description="a generated clip's mode")
     training_clip: str = Field(description="clip id")
     likeness: float = Field(description="likeness of motion less a twentieth of the difference of colour")
     motion: float = Field(description="cosine of what changes over time, aligned")
