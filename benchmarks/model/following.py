@@ -10,8 +10,8 @@ from benchmarks.model.scoring import bound, jobs, row_of, score_films, score_rea
 from benchmarks.model.trained import TrainedRun
 from benchmarks.report import Row
 from veo_core.evaluate.intervals import Estimate
+from veo_core.evaluate.metrics.sync import TOLERANCE
 from veo_core.evaluate.records import ClipScore
-from veo_core.evaluate.summary import TOLERANCE
 from veo_core.evaluate.sync import match_events
 from veo_core.world.grammar import Suite
 

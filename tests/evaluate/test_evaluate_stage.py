@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from veo_core.errors import UsageError
+from veo_core.evaluate.baseline import Baseline, remember
+from veo_core.evaluate.compare import Promotion
 from veo_core.evaluate.evaluate import EvaluateConfig, run
-from veo_core.evaluate.records import ClipScore, EvaluationSummary, SummaryRow
+from veo_core.evaluate.memorise import Neighbour
+from veo_core.evaluate.records import ClipScore, ConfusionRow, EvaluationSummary, SummaryRow
 from veo_core.media.decode import decode
 from veo_core.media.encode import encode
 from veo_core.records.clip import Clip, MediaFacts, Signals, Source
@@ -241,3 +244,69 @@ def test_sound_made_for_a_video_has_its_own_sync(bench):
     assert bench.row(manifest, "sync_share_100ms", mode="v2a").value > 0.6
     assert bench.row(manifest, "sync_share_100ms", mode="t2v").value == 0.0
     assert "first_frame_psnr/all/v2a" not in manifest.metrics
+
+
+def test_what_is_not_run_has_no_figure_and_says_what_it_needs(bench):
+    bench.add(0)
+    bench.add_real(100)
+    manifest = bench.run()
+    rows = bench.store.get_table(manifest.tables["summary"], SummaryRow)
+    left_out = {row.metric: row for row in rows if row.note}
+    assert {"clip_score", "lpips_drift", "fvd", "fad", "vae_psnr", "memorised", "mel_frechet"} <= set(
+        left_out
+    )
+    assert all(row.value is None and row.note.startswith("not run: needs") for row in left_out.values())
+    assert not set(left_out) & {name.split("/")[0] for name in manifest.metrics}
+
+
+def test_confusion_counts_what_was_seen_for_what_was_wanted(bench):
+    bench.add(0)
+    _, other = film(7)
+    bench.add(1, prompt=other)
+    manifest = bench.run()
+    rows = bench.store.get_table(manifest.tables["confusion"], ConfusionRow)
+    for score in bench.scores(manifest):
+        for mark in score.attributes:
+            assert any(row.attribute == mark.name and row.wanted in mark.wanted for row in rows)
+    assert sum(row.count for row in rows if row.attribute == "count") == 2
+
+
+def test_a_training_clip_passed_off_as_generated_is_called_memorised(bench):
+    for index in range(6):
+        bench.add_real(100 + index)
+    for index in range(6):
+        bench.add_real(200 + index)
+        bench.real[-1] = bench.real[-1].model_copy(update={"split": "train"})
+    bench.add(203)
+    bench.add(300)
+    manifest = bench.run()
+    found = bench.store.get_table(manifest.tables["neighbours"], Neighbour)
+    copies = [row for row in found if row.memorised]
+    assert [(row.group, row.training_clip) for row in copies] == [("generated", bench.real[9].clip_id)]
+    assert bench.row(manifest, "memorised").value == 0.5
+
+
+def test_a_candidate_is_held_against_the_last_registered_model(bench):
+    for index in range(8):
+        bench.add(index)
+    first = bench.run("one")
+    verdict = promotion_of(bench, first)
+    assert verdict.promote
+    assert verdict.baseline == ""
+    baseline = Baseline(model="veo-world@1", generated="g" * 64, scores=first.tables["scores"])
+    remember(bench.store, "veo-world", baseline)
+    again = promotion_of(bench, bench.run("two"))
+    assert (again.baseline, again.promote) == ("veo-world@1", False)
+    assert {row.metric for row in again.differences} >= {"following_all", "flicker", "sync_share_100ms"}
+    assert promotion_of(bench, bench.run("three", compare_with="")).baseline == ""
+
+
+def promotion_of(bench: Bench, manifest: Manifest) -> Promotion:
+    return Promotion.model_validate_json(bench.store.get_bytes(manifest.files["promotion"]))
+
+
+def test_weights_that_are_not_there_end_the_stage_before_it_measures(bench):
+    bench.add(0)
+    network = {"path": "/nowhere/i3d.pt", "sha256": "0" * 64}
+    with pytest.raises(UsageError, match="there is no such file"):
+        bench.run(networks={"video": network})

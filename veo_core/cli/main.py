@@ -1,10 +1,10 @@
-"""The command `veo`: run the pipeline, look at runs, ask why, forget, film, generate, verify and more."""
+"""The command `veo`: run the pipeline, ask why, forget, film, generate, evaluate, verify and more."""
 
 import sys
 import traceback
 from collections.abc import Sequence
 
-from veo_core.cli import export, forget, generate, model, plan, run, runs, verify_media, why
+from veo_core.cli import evaluate, export, forget, generate, model, plan, run, runs, verify_media, why
 from veo_core.commandline import Parser
 from veo_core.errors import UsageError
 from veo_core.world import main as world
@@ -20,6 +20,7 @@ def parser() -> Parser:
     forget.add_parser(subcommands)
     export.add_parser(subcommands)
     generate.add_parser(subcommands)
+    evaluate.add_parser(subcommands)
     model.add_parser(subcommands)
     verify_media.add_parser(subcommands)
     plan.add_parser(subcommands)

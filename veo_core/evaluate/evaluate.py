@@ -1,20 +1,52 @@
-"""Score generated clips with the detectors, beside real clips of the dataset."""
+"""Score generated clips beside real clips of the dataset: detectors, distances, memorisation, promotion."""
 
 from functools import partial
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from veo_core.errors import UsageError
-from veo_core.evaluate.measure import measure_clips
-from veo_core.evaluate.records import ClipScore, EvaluationSummary, SummaryRow
-from veo_core.evaluate.summary import summarise
+from veo_core.evaluate.baseline import last_registered
+from veo_core.evaluate.compare import Promotion, promotion
+from veo_core.evaluate.measure import measure_all
+from veo_core.evaluate.memorise import (
+    Neighbour,
+    TrainingClip,
+    calibrate,
+    marked,
+    memorised_share,
+    nearest,
+    view_training_clips,
+)
+from veo_core.evaluate.metrics.catalogue import BY_NAME, METRICS, OTHER_METRICS
+from veo_core.evaluate.metrics.following import confusions
+from veo_core.evaluate.networks import NetworksConfig, open_networks, torch_is_missing
+from veo_core.evaluate.records import (
+    ClipFeatures,
+    ClipScore,
+    ConfusionRow,
+    CopyView,
+    EvaluationSummary,
+    Measured,
+    SummaryRow,
+)
+from veo_core.evaluate.summary import estimate_row, not_run, summarise
 from veo_core.records.base import Record
 from veo_core.records.clip import Clip
-from veo_core.records.generated import GeneratedClip
+from veo_core.records.generated import GeneratedClip, ModelFiles
 from veo_core.records.manifest import Manifest
 from veo_core.records.tables import sorted_by
 from veo_core.stage import Context, stage_main
 from veo_core.world.grammar import parse
+
+_NETWORK_OF = {
+    "clip_score": "clip",
+    "lpips_first_frame": "lpips",
+    "lpips_drift": "lpips",
+    "fvd": "video",
+    "kvd": "video",
+    "fad": "audio",
+    "kad": "audio",
+}
 
 
 class EvaluateConfig(Record):
@@ -23,45 +55,80 @@ class EvaluateConfig(Record):
     real_clips: int = Field(
         default=64, ge=0, description="validation clips of the dataset that give each figure's floor"
     )
+    training_clips: int = Field(
+        default=4096, ge=0, description="training clips among which memorised ones are looked for; 0 for none"
+    )
+    rebuilt_clips: int = Field(
+        default=16, ge=0, description="real clips that the model's autoencoders rebuild; 0 for none"
+    )
+    networks: NetworksConfig = Field(
+        default_factory=NetworksConfig, description="weights of published metrics, by path and sha256"
+    )
+    compare_with: str = Field(
+        default="veo-world",
+        description="name of the model whose last registered version is held against this",
+    )
 
 
 def run(*, generated: Manifest, dataset: Manifest, config: EvaluateConfig, context: Context) -> Manifest:
     """Measure every generated clip, and as many real ones, and summarise them with intervals.
 
     Raises:
-        UsageError: a manifest lacks its table of clips, or nothing was generated.
+        UsageError: a manifest lacks its table of clips, nothing was generated, or weights are not as stated.
     """
-    unmeasured = [*_generated(generated, context), *_real(dataset, config.real_clips, context)]
-    scores = sorted_by(
+    store = context.store
+    made, clips = _generated(generated, context), _dataset(dataset, context)
+    real = sorted_by((clip for clip in clips if clip.split == "validation"), "clip_id")[: config.real_clips]
+    open_networks(config.networks)
+    measured = list(
         context.map_shards(
-            unmeasured,
-            partial(measure_clips, root=context.store.root),
-            identity=lambda score: f"{score.group} {score.split} {score.prompt} {score.clip_id}",
-            result=ClipScore,
-        ),
-        "group",
-        "split",
-        "mode",
-        "prompt",
-        "seed",
-        "clip_id",
+            [*made, *map(_real, real)],
+            partial(measure_all, root=store.root, networks=config.networks),
+            identity=lambda score: f"{score.group} {score.split} {score.prompt} {score.seed} {score.clip_id}",
+            result=Measured,
+        )
     )
-    rows = summarise(scores, seed=context.seed)
+    scores = sorted_by((row.score for row in measured), "group", "split", "mode", "prompt", "seed", "clip_id")
+    features = sorted_by(
+        (row for one in measured for row in one.features), "space", "group", "mode", "prompt", "clip_id"
+    )
+    rows = summarise(scores, seed=context.seed, features=features, missing=missing(config.networks))
+    neighbours = _neighbours(measured, clips, config, context)
+    rows += _memorised_rows(neighbours)
+    rows += _rebuilt(generated, real[: config.rebuilt_clips], context)
+    verdict = _promotion(scores, generated, config, context)
     summary = EvaluationSummary(generated=generated.digest, dataset=dataset.digest, rows=rows)
-    _show(rows)
+    _show(rows, verdict)
     return Manifest(
         stage=context.stage,
         config_digest=config.digest,
         rows=len(scores),
         tables={
-            "scores": context.store.put_table(scores, ClipScore),
-            "summary": context.store.put_table(rows, SummaryRow),
+            "scores": store.put_table(scores, ClipScore),
+            "summary": store.put_table(rows, SummaryRow),
+            "confusion": store.put_table(
+                confusions([score for score in scores if score.group == "generated"]), ConfusionRow
+            ),
+            "features": store.put_table(features, ClipFeatures),
+            "neighbours": store.put_table(neighbours, Neighbour),
         },
-        files={"summary": context.store.put_bytes(summary.to_bytes(), ".json")},
+        files={
+            "summary": store.put_bytes(summary.to_bytes(), ".json"),
+            "promotion": store.put_bytes(verdict.to_bytes(), ".json"),
+        },
         metrics={
             "/".join(filter(None, (r.metric, r.split, r.mode))): r.value for r in rows if r.value is not None
         },
     )
+
+
+def missing(networks: NetworksConfig) -> dict[str, str]:
+    """The metrics whose network is not configured, and what they need."""
+    return {
+        metric.name: f"needs {metric.needs}"
+        for metric in METRICS
+        if metric.name in _NETWORK_OF and getattr(networks, _NETWORK_OF[metric.name]) is None
+    }
 
 
 def _generated(manifest: Manifest, context: Context) -> list[ClipScore]:
@@ -86,17 +153,16 @@ def _generated(manifest: Manifest, context: Context) -> list[ClipScore]:
     ]
 
 
-def _real(manifest: Manifest, count: int, context: Context) -> list[ClipScore]:
+def _dataset(manifest: Manifest, context: Context) -> list[Clip]:
     if "clips" not in manifest.tables:
         raise UsageError(f"the manifest of stage {manifest.stage!r} holds no table of clips")
-    clips = context.store.get_table(manifest.tables["clips"], Clip)
-    validation = sorted_by((clip for clip in clips if clip.split == "validation"), "clip_id")[:count]
-    return [
-        ClipScore(
-            clip_id=clip.clip_id, group="real", prompt=_caption(clip), split="real", mode="", media=clip.media
-        )
-        for clip in validation
-    ]
+    return context.store.get_table(manifest.tables["clips"], Clip)
+
+
+def _real(clip: Clip) -> ClipScore:
+    return ClipScore(
+        clip_id=clip.clip_id, group="real", prompt=_caption(clip), split="real", mode="", media=clip.media
+    )
 
 
 def _caption(clip: Clip) -> str:
@@ -110,11 +176,93 @@ def _caption(clip: Clip) -> str:
     return clip.annotation.caption
 
 
-def _show(rows: list[SummaryRow]) -> None:
+def _neighbours(
+    measured: list[Measured], clips: list[Clip], config: EvaluateConfig, context: Context
+) -> list[Neighbour]:
+    """Generated and real clips with their nearest training clips; empty where there is nothing to search."""
+    train = sorted_by((clip for clip in clips if clip.split == "train"), "clip_id")[: config.training_clips]
+    if not train:
+        return []
+    views = sorted_by(
+        context.map_shards(
+            [TrainingClip(clip_id=clip.clip_id, media=clip.media) for clip in train],
+            partial(view_training_clips, root=context.store.root),
+            identity=lambda clip: f"training {clip.clip_id}",
+            result=CopyView,
+        ),
+        "clip_id",
+    )
+    shown = [row for row in measured if row.copy_view is not None and row.score.mode != "v2a"]
+    if not views or not shown:
+        return []
+    queries = [(row.copy_view, row.score.prompt, row.score.group) for row in shown if row.copy_view]
+    found = [
+        neighbour.model_copy(update={"mode": row.score.mode})
+        for neighbour, row in zip(nearest(queries, views), shown, strict=True)
+    ]
+    thresholds = calibrate([neighbour for neighbour in found if neighbour.group == "real"])
+    return sorted_by(marked(found, thresholds), "group", "mode", "prompt", "clip_id")
+
+
+def _memorised_rows(neighbours: list[Neighbour]) -> list[SummaryRow]:
+    """The share of copies in each mode whose pictures the model makes."""
+    metric = BY_NAME["memorised"]
+    real = [neighbour for neighbour in neighbours if neighbour.group == "real"]
+    made = [neighbour for neighbour in neighbours if neighbour.group == "generated"]
+    if not real or not made:
+        return [not_run(metric, f"needs {metric.needs}")]
+    floor = memorised_share(real).value
+    return [
+        estimate_row(
+            metric,
+            "all",
+            mode,
+            memorised_share([neighbour for neighbour in made if neighbour.mode == mode]),
+            reference=floor,
+        )
+        for mode in sorted({neighbour.mode for neighbour in made})
+    ]
+
+
+def _rebuilt(generated: Manifest, real: list[Clip], context: Context) -> list[SummaryRow]:
+    metrics = [metric for metric in OTHER_METRICS if metric.name.startswith("vae_")]
+    if "model" not in generated.files or not real or torch_is_missing():
+        return [not_run(metric, f"needs {metric.needs}, and real clips") for metric in metrics]
+    from veo_core.evaluate.rebuild import reconstruction_rows  # imports torch
+
+    try:
+        files = ModelFiles.model_validate_json(context.store.get_bytes(generated.files["model"]))
+    except ValidationError as error:
+        raise UsageError(f"model of {generated.stage!r}: {error.errors()[0]['msg']}") from None
+    return reconstruction_rows(files, real, context.store, seed=context.seed)
+
+
+def _promotion(
+    scores: list[ClipScore], generated: Manifest, config: EvaluateConfig, context: Context
+) -> Promotion:
+    store = context.store
+    last = (
+        last_registered(store, config.compare_with, generated=generated.digest)
+        if config.compare_with
+        else None
+    )
+    return promotion(
+        scores,
+        store.get_table(last.scores, ClipScore) if last else [],
+        generated=generated.digest,
+        model=last.model if last else "",
+        seed=context.seed,
+    )
+
+
+def _show(rows: list[SummaryRow], verdict: Promotion) -> None:
     for row in rows:
+        where = f"{row.split} {row.mode}".strip()
         if row.value is not None:
-            where = f"{row.split} {row.mode}".strip()
             print(f"{row.metric} ({where}): {row.value:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}] n={row.n}")
+        elif row.note:
+            print(f"{row.metric}: {row.note}")
+    print(f"promotion: {'yes' if verdict.promote else 'no'}: {verdict.reason}")
 
 
 if __name__ == "__main__":

@@ -69,27 +69,81 @@ def clustered_share(successes: Sequence[int], totals: Sequence[int]) -> Estimate
     return Estimate(share, low, high, clusters)
 
 
-def bootstrap_mean(values: Sequence[float], *, seed: int) -> Estimate:
-    """Mean with a percentile bootstrap interval (Efron 1979) over 2,000 resamples."""
-    return _bootstrap(values, lambda sample: np.mean(sample, axis=-1), seed)
+def share(marks: Sequence[bool], clusters: Sequence[str]) -> Estimate:
+    """Share of true marks: Wilson's interval where each has its own cluster, else `clustered_share`.
+
+    Args:
+        marks: an outcome of each clip.
+        clusters: what makes clips alike, such as their prompt, of each clip.
+    """
+    if len(set(clusters)) == len(marks):
+        return wilson(sum(marks), len(marks))
+    sums = grouped([(float(mark), 1.0) for mark in marks], clusters)
+    return clustered_share([round(hits) for hits, _ in sums], [round(total) for _, total in sums])
 
 
-def bootstrap_median(values: Sequence[float], *, seed: int) -> Estimate:
-    """Median with a percentile bootstrap interval over 2,000 resamples."""
-    return _bootstrap(values, lambda sample: np.median(sample, axis=-1), seed)
+def grouped(pairs: Sequence[tuple[float, float]], clusters: Sequence[str]) -> list[tuple[float, float]]:
+    """The sums of pairs over each cluster, in the order of the clusters' first appearance."""
+    sums: dict[str, tuple[float, float]] = {}
+    for (first, second), cluster in zip(pairs, clusters, strict=True):
+        before = sums.get(cluster, (0.0, 0.0))
+        sums[cluster] = (before[0] + first, before[1] + second)
+    return list(sums.values())
+
+
+def bootstrap_mean(values: Sequence[float], *, seed: int, clusters: Sequence[str] | None = None) -> Estimate:
+    """Mean with a percentile bootstrap interval (Efron 1979) over 2,000 resamples.
+
+    Args:
+        values: one of each clip.
+        seed: of the resampling.
+        clusters: what makes clips alike, such as their prompt: whole clusters are drawn (Davison and Hinkley
+            1997, 3.8), and n counts them. None where each clip stands for itself.
+    """
+    return _bootstrap(values, _weighted_mean, seed, clusters)
+
+
+def bootstrap_median(
+    values: Sequence[float], *, seed: int, clusters: Sequence[str] | None = None
+) -> Estimate:
+    """Median with a percentile bootstrap interval, as `bootstrap_mean`."""
+    return _bootstrap(values, _weighted_median, seed, clusters)
 
 
 def _bootstrap(
-    values: Sequence[float],
-    statistic: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
-    seed: int,
+    values: Sequence[float], statistic: "_Statistic", seed: int, clusters: Sequence[str] | None
 ) -> Estimate:
     if not values:
         return NO_DATA
     data = np.asarray(values, dtype=np.float64)
-    drawn = np.random.default_rng(seed).integers(0, len(data), size=(_RESAMPLES, len(data)))
-    low, high = np.quantile(statistic(data[drawn]), (0.025, 0.975))
-    return Estimate(float(statistic(data)), float(low), float(high), len(data))
+    names = list(dict.fromkeys(clusters)) if clusters is not None else None
+    count = len(data) if names is None else len(names)
+    drawn = np.random.default_rng(seed).integers(0, count, size=(_RESAMPLES, count))
+    weights = np.zeros((_RESAMPLES, count))
+    np.add.at(weights, (np.arange(_RESAMPLES)[:, None], drawn), 1.0)
+    if names is not None and clusters is not None:
+        place = {name: index for index, name in enumerate(names)}
+        weights = weights[:, [place[cluster] for cluster in clusters]]
+    low, high = np.quantile(statistic(data, weights), (0.025, 0.975))
+    value = statistic(data, np.ones((1, len(data))))[0]
+    return Estimate(float(value), float(low), float(high), count)
+
+
+_Floats = npt.NDArray[np.float64]
+_Statistic = Callable[[_Floats, _Floats], _Floats]
+"""Of values [n] under each of several rows of weights [r, n]: [r]."""
+
+
+def _weighted_mean(values: _Floats, weights: _Floats) -> _Floats:
+    return np.asarray(weights @ values / weights.sum(axis=1))
+
+
+def _weighted_median(values: _Floats, weights: _Floats) -> _Floats:
+    order = np.argsort(values)
+    below = np.cumsum(weights[:, order], axis=1)
+    half = below[:, -1:] / 2.0
+    lower, upper = np.argmax(below >= half, axis=1), np.argmax(below > half, axis=1)
+    return np.asarray((values[order][lower] + values[order][upper]) / 2.0)
 
 
 def _wilson_bounds(share: float, n: float) -> tuple[float, float]:

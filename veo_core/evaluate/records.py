@@ -7,7 +7,7 @@ from pydantic import Field
 from veo_core.records.base import Record
 from veo_core.records.files import FileRef
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Group = Literal["generated", "real"]
 
@@ -46,6 +46,9 @@ class ClipScore(Record):
     )
     mode: str = Field(description="a generated clip's mode; empty for clips of the dataset")
     seed: int = 0
+    tags: list[str] = Field(
+        default_factory=list, description="what the suite says of the prompt, such as concept:animals"
+    )
     media: FileRef
     poster: FileRef | None = Field(default=None, description="JPEG of the middle frame")
     attributes: list[AttributeScore] = Field(
@@ -56,6 +59,12 @@ class ClipScore(Record):
     sentence: str = Field(default="", description="what the detectors saw and heard, in words")
     contacts: list[float] = Field(default_factory=list)
     onsets: list[float] = Field(default_factory=list)
+    fps: float | None = None
+    motion_peaks: list[float] = Field(default_factory=list, description="times of peaks of optical flow")
+    sound_onsets: list[float] = Field(
+        default_factory=list, description="onsets of any sound; `onsets` are those of the world's tones"
+    )
+    identity: float | None = Field(default=None, description="share of frames that show the usual objects")
     motion: float | None = None
     flicker: float | None = None
     loudness: float | None = Field(default=None, description="dBFS; none without a sound track")
@@ -73,15 +82,71 @@ class ClipScore(Record):
     codec_psnr: float | None = Field(
         default=None, description="dB of the PNG after the codec against the PNG"
     )
+    clip_score: float | None = Field(
+        default=None, description="CLIPScore of prompt and frames, 0 to 100; none without weights"
+    )
+    lpips_first_frame: float | None = Field(
+        default=None, description="LPIPS of the first picture and the one that was given"
+    )
+    lpips_drift: float | None = Field(
+        default=None, description="mean LPIPS of later pictures and the clip's first"
+    )
     problem: str = ""
+
+
+class ClipFeatures(Record):
+    """What one clip is in a space of features, in which sets of clips are compared."""
+
+    clip_id: str
+    group: Literal["generated", "real", "noise"] = Field(
+        description='"noise": white noise of the shape of a real clip, what is surely wrong'
+    )
+    mode: str
+    prompt: str
+    tags: list[str] = Field(default_factory=list)
+    space: str = Field(description='"mel", "video" or "audio"')
+    width: int = Field(description="components of a vector")
+    values: list[float] = Field(description="the vectors, one after the other")
+
+
+class CopyView(Record):
+    """What a clip is recognised by when it comes back as a copy."""
+
+    clip_id: str
+    signature: str = Field(description="base64 of colour thumbnails (veo_core.media.signature)")
+    seconds: float = Field(gt=0)
+    hashes: list[str] = Field(
+        description="PDQ of five frames, evenly spread, hexadecimal; empty for a frame that is too flat"
+    )
+
+
+class Measured(Record):
+    """All that is measured on one clip."""
+
+    score: ClipScore
+    features: list[ClipFeatures] = Field(default_factory=list)
+    copy_view: CopyView | None = Field(default=None, description="none where the clip cannot be decoded")
+
+
+class ConfusionRow(Record):
+    """How often the detectors saw or heard one value where a prompt asked for another."""
+
+    attribute: str
+    split: str
+    mode: str
+    wanted: str
+    seen: str = Field(description="empty where they found nothing")
+    count: int
 
 
 class SummaryRow(Record):
     """A figure with its 95 % interval, its floor on real clips and its chance level.
 
     `reference` is the same figure on real clips of the dataset: what the detectors themselves leave to be
-    reached. `control` is the same figure after prompts (or sounds) were exchanged between clips: what a
-    generator that ignores its prompt (or its picture) would get.
+    reached; of a distance between sets it is that between halves of the real clips. `control` is the same
+    figure after prompts (or sounds) were exchanged between clips: what a generator that ignores its prompt
+    (or its picture) would get; of a distance it is that of noise. `n` counts prompts, because clips of one
+    prompt are no independent evidence.
     """
 
     metric: str
@@ -95,6 +160,8 @@ class SummaryRow(Record):
     better: Literal["higher", "lower", "neither"]
     reference: float | None = None
     control: float | None = None
+    tier: int = Field(default=0, description="0 needs no weights, 1 own weights, 2 published weights")
+    note: str = Field(default="", description="why there is no figure: not run, and what it needs")
 
 
 class EvaluationSummary(Record):

@@ -1,74 +1,74 @@
 """From the scores of clips to figures with intervals, floors and chance levels."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from veo_core.evaluate.following import CORE, MANNER, all_right, score_attributes
-from veo_core.evaluate.intervals import Estimate, bootstrap_mean, bootstrap_median, clustered_share, wilson
-from veo_core.evaluate.records import AttributeScore, ClipScore, SummaryRow
-from veo_core.evaluate.sync import exchange, match_events
-from veo_core.media.sync import lag
-from veo_core.world.grammar import parse
+from veo_core.evaluate.distances import Comparison, Floats, compare
+from veo_core.evaluate.intervals import NO_DATA, Estimate
+from veo_core.evaluate.metrics.catalogue import CLIP_METRICS, SET_METRICS
+from veo_core.evaluate.metrics.declaration import ClipMetric, Clips, Metric, SetMetric
+from veo_core.evaluate.records import ClipFeatures, SummaryRow
 
-TOLERANCE = 0.1
-_FURTHEST = 0.5
-_ROUNDS = 4
 _MODES = ("t2v", "i2v", "v2a", "a2v")
-
-Clips = Sequence[ClipScore]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A figure of a set of clips.
-
-    Attributes:
-        name: its name in the summary.
-        unit: "share", "s", "dB", "dBFS", "levels" (of 255) or "per clip".
-        better: which way is better.
-        estimate: the figure of a set, given a seed for resampling.
-        control: the figure after an exchange between clips; None where an exchange cannot change it.
-        mode: the one mode that it is about; empty for all modes and real clips.
-    """
-
-    name: str
-    unit: str
-    better: Literal["higher", "lower", "neither"]
-    estimate: Callable[[Clips, int], Estimate]
-    control: Callable[[Clips, int], Estimate] | None = None
-    mode: str = ""
+_LEAST_CLIPS = 8
+"""Clips on each side below which a distance between sets says nothing."""
 
 
-def summarise(scores: Clips, *, seed: int) -> list[SummaryRow]:
-    """Every metric on each group of clips: by split and mode for prompts, by mode for all else.
+def summarise(
+    scores: Clips,
+    *,
+    seed: int,
+    features: Sequence[ClipFeatures] = (),
+    missing: Mapping[str, str] | None = None,
+) -> list[SummaryRow]:
+    """Every metric on each group of clips: by split and mode for prompts, by mode for all else, and by tag.
 
     Args:
         scores: generated and real clips.
         seed: seed of resampling and exchanges.
+        features: of those clips, for distances between sets; there are none without them.
+        missing: metrics that are not run, and why.
     """
+    missing = missing or {}
     real = [score for score in scores if score.group == "real"]
     generated = [score for score in scores if score.group == "generated"]
     rows: list[SummaryRow] = []
-    for metric in (*PROMPT_METRICS, *CLIP_METRICS):
-        floor = metric.estimate(real, seed)
+    for metric in CLIP_METRICS:
+        if metric.name in missing:
+            rows.append(not_run(metric, missing[metric.name]))
+            continue
+        floor = metric.estimate(real, seed).value
         for mode in (metric.mode,) if metric.mode else _MODES:
             of_mode = [score for score in generated if score.mode == mode]
-            splits = dict.fromkeys(score.split if metric in PROMPT_METRICS else "all" for score in of_mode)
-            for split in splits:
-                chosen = [score for score in of_mode if split in (score.split, "all")]
-                rows.append(_row(metric, split, mode, chosen, floor.value, seed))
+            for split, chosen in _groups(metric, of_mode):
+                rows.append(_row(metric, split, mode, chosen, floor, seed))
         if real and not metric.mode:
             rows.append(_row(metric, "real", "", real, None, seed))
+    for distance in SET_METRICS if features else ():
+        if distance.name in missing:
+            rows.append(not_run(distance, missing[distance.name]))
+        else:
+            rows += _distances(distance, features, seed)
     return rows
 
 
-def _row(
-    metric: Metric, split: str, mode: str, clips: Clips, reference: float | None, seed: int
+def not_run(metric: Metric, why: str) -> SummaryRow:
+    """The row of a metric that could not be measured: it says what it needs, and has no figure."""
+    return estimate_row(metric, "all", "", NO_DATA, note=f"not run: {why}")
+
+
+def estimate_row(
+    metric: Metric,
+    split: str,
+    mode: str,
+    estimate: Estimate,
+    *,
+    reference: float | None = None,
+    control: float | None = None,
+    note: str = "",
 ) -> SummaryRow:
-    estimate = metric.estimate(clips, seed)
+    """A figure as a row of the summary."""
     return SummaryRow(
         metric=metric.name,
         split=split,
@@ -80,123 +80,58 @@ def _row(
         unit=metric.unit,
         better=metric.better,
         reference=reference,
-        control=metric.control(clips, seed).value if metric.control else None,
+        control=control,
+        tier=metric.tier,
+        note=note,
     )
 
 
-def _following(name: str) -> Metric:
-    def is_right(attributes: Sequence[AttributeScore]) -> bool | None:
-        if name == "all":
-            return all_right(attributes) if attributes else None
-        return next((attribute.right for attribute in attributes if attribute.name == name), None)
+def _groups(metric: ClipMetric, clips: Clips) -> Iterable[tuple[str, Clips]]:
+    """The clips of one mode as the metric reports them: by split or all, then by tag."""
+    splits = dict.fromkeys(clip.split if metric.of_prompt else "all" for clip in clips)
+    for split in splits:
+        yield split, [clip for clip in clips if split in (clip.split, "all")]
+    for tag in sorted({tag for clip in clips for tag in clip.tags}):
+        yield tag, [clip for clip in clips if tag in clip.tags]
 
-    def share(scored: Iterator[Sequence[AttributeScore]]) -> Estimate:
-        marks = [mark for mark in map(is_right, scored) if mark is not None]
-        return wilson(sum(marks), len(marks))
 
-    return Metric(
-        name=f"following_{name}",
-        unit="share",
-        better="higher",
-        estimate=lambda clips, seed: share(clip.attributes for clip in clips),
-        control=lambda clips, seed: share(_with_other_prompts(clips, seed)),
+def _row(
+    metric: ClipMetric, split: str, mode: str, clips: Clips, reference: float | None, seed: int
+) -> SummaryRow:
+    control = metric.control(clips, seed).value if metric.control else None
+    return estimate_row(
+        metric, split, mode, metric.estimate(clips, seed), reference=reference, control=control
     )
 
 
-def _with_other_prompts(clips: Clips, seed: int) -> Iterator[list[AttributeScore]]:
-    """The scores that pictures get for the prompts of other clips."""
-    wanted = [parse(clip.prompt) for clip in clips]
-    for picture, prompt in exchange(len(clips), rounds=_ROUNDS, seed=seed):
-        attributes = wanted[prompt]
-        if attributes is not None:
-            yield score_attributes(attributes, clips[picture].objects, clips[picture].pitch)
+def _distances(metric: SetMetric, features: Sequence[ClipFeatures], seed: int) -> list[SummaryRow]:
+    own = [row for row in features if row.space == metric.space]
+    real = [row for row in own if row.group == "real"]
+    noise = [row for row in own if row.group == "noise"]
+    rows = []
+    for mode in _MODES:
+        made = [row for row in own if row.group == "generated" and row.mode == mode]
+        if not made:
+            continue
+        if min(len(made), len(real)) < _LEAST_CLIPS:
+            why = (
+                f"needs {_LEAST_CLIPS} clips with features on each side, has {len(made)} and {len(real)} real"
+            )
+            rows.append(estimate_row(metric, "all", mode, NO_DATA, note=f"not run: {why}"))
+            continue
+        found: Comparison = compare(
+            _by_prompt(made), _by_prompt(real), _by_prompt(noise), metric.distance, seed=seed
+        )
+        rows.append(
+            estimate_row(metric, "all", mode, found.estimate, reference=found.floor, control=found.ceiling)
+        )
+    return rows
 
 
-def _pairs(clips: Clips) -> list[tuple[list[float], list[float]]]:
-    return [(clip.contacts, clip.onsets) for clip in clips if not clip.problem]
-
-
-def _with_other_sounds(clips: Clips, seed: int) -> list[tuple[list[float], list[float]]]:
-    own = _pairs(clips)
-    return [(own[i][0], own[j][1]) for i, j in exchange(len(own), rounds=_ROUNDS, seed=seed)]
-
-
-Pairs = Sequence[tuple[list[float], list[float]]]
-
-
-def _sync(
-    name: str, unit: str, better: Literal["higher", "lower"], figure: Callable[[Pairs, int], Estimate]
-) -> Metric:
-    return Metric(
-        name=name,
-        unit=unit,
-        better=better,
-        estimate=lambda clips, seed: figure(_pairs(clips), seed),
-        control=lambda clips, seed: figure(_with_other_sounds(clips, seed), seed),
-    )
-
-
-def _matched_share(tolerance: float) -> Callable[[Pairs, int], Estimate]:
-    def share(pairs: Pairs, seed: int) -> Estimate:
-        hits = [len(match_events(contacts, onsets, tolerance)) for contacts, onsets in pairs]
-        return clustered_share(hits, [len(contacts) for contacts, _ in pairs])
-
-    return share
-
-
-def _error(pairs: Pairs, seed: int) -> Estimate:
-    matches = [match_events(contacts, onsets, TOLERANCE) for contacts, onsets in pairs]
-    errors = [float(np.median([abs(match.error) for match in found])) for found in matches if found]
-    return bootstrap_median(errors, seed=seed)
-
-
-def _lag(pairs: Pairs, seed: int) -> Estimate:
-    lags = [
-        lag(np.asarray(onsets), np.asarray(contacts), tolerance=TOLERANCE / 2, furthest=_FURTHEST)
-        for contacts, onsets in pairs
-    ]
-    return bootstrap_median([value for value in lags if value is not None], seed=seed)
-
-
-def _false_onsets(pairs: Pairs, seed: int) -> Estimate:
-    counts = [len(onsets) - len(match_events(contacts, onsets, TOLERANCE)) for contacts, onsets in pairs]
-    return bootstrap_mean([float(count) for count in counts], seed=seed)
-
-
-def _mean(
-    name: str,
-    unit: str,
-    better: Literal["higher", "lower", "neither"],
-    figure: Callable[[ClipScore], float | None],
-    mode: str = "",
-) -> Metric:
-    def mean(clips: Clips, seed: int) -> Estimate:
-        values = [value for value in map(figure, clips) if value is not None]
-        return bootstrap_mean(values, seed=seed)
-
-    return Metric(name, unit, better, mean, mode=mode)
-
-
-def _playable(clips: Clips, seed: int) -> Estimate:
-    return wilson(sum(not clip.problem and clip.loudness is not None for clip in clips), len(clips))
-
-
-PROMPT_METRICS = tuple(_following(name) for name in ("all", *CORE, *MANNER))
-CLIP_METRICS = (
-    Metric("playable_with_sound", "share", "higher", _playable),
-    _sync("sync_share_50ms", "share", "higher", _matched_share(0.05)),
-    _sync("sync_share_100ms", "share", "higher", _matched_share(TOLERANCE)),
-    _sync("sync_error", "s", "lower", _error),
-    _sync("sync_lag", "s", "lower", _lag),
-    _sync("false_onsets", "per clip", "lower", _false_onsets),
-    _mean(
-        "contacts", "per clip", "neither", lambda clip: None if clip.problem else float(len(clip.contacts))
-    ),
-    _mean("first_frame_psnr", "dB", "higher", lambda clip: clip.first_frame_psnr, "i2v"),
-    _mean("first_frame_codec_psnr", "dB", "higher", lambda clip: clip.first_frame_codec_psnr, "i2v"),
-    _mean("codec_psnr", "dB", "higher", lambda clip: clip.codec_psnr, "i2v"),
-    _mean("motion", "levels", "neither", lambda clip: clip.motion),
-    _mean("flicker", "levels", "lower", lambda clip: clip.flicker),
-    _mean("loudness", "dBFS", "neither", lambda clip: clip.loudness),
-    _mean("clipped", "share", "lower", lambda clip: clip.clipped),
-)
+def _by_prompt(rows: Sequence[ClipFeatures]) -> list[Floats]:
+    """The vectors of each prompt's clips; a clip without a prompt stands for itself."""
+    groups: dict[str, list[Floats]] = {}
+    for row in rows:
+        vectors = np.asarray(row.values, np.float64).reshape(-1, row.width)
+        groups.setdefault(row.prompt or row.clip_id, []).append(vectors)
+    return [np.concatenate(parts) for parts in groups.values()]

@@ -8,6 +8,7 @@ from typing import TypeVar
 from pydantic import Field, ValidationError
 
 from veo_core.errors import UsageError
+from veo_core.evaluate.baseline import Baseline, remember
 from veo_core.evaluate.records import EvaluationSummary
 from veo_core.provenance.claim import PRODUCT, product_version
 from veo_core.records.base import Record
@@ -131,6 +132,10 @@ def run(
         store, description, partial(model_card, model=description), partial(ml_bom, model=description)
     )
     print(f"registered {entry.reference}")
+    if "scores" in evaluation.tables:
+        scores = evaluation.tables["scores"]
+        baseline = Baseline(model=entry.reference, generated=generated.digest, scores=scores)
+        remember(store, config.name, baseline)
     artifacts = {}
     if remote is not None:
         published = remote.publish(Registration(store, entry))

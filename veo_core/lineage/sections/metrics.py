@@ -1,11 +1,15 @@
 """The evaluation's figures with their intervals."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from veo_core.evaluate.records import SummaryRow
+from veo_core.evaluate.compare import Difference, Promotion
+from veo_core.evaluate.metrics.catalogue import BY_NAME
+from veo_core.evaluate.records import ConfusionRow, SummaryRow
 from veo_core.lineage.evidence import Evidence
 from veo_core.lineage.html import Html, element, join
 from veo_core.lineage.svg import interval_mark, number
+from veo_core.records.manifest import Manifest
 
 Place = tuple[str, str]
 
@@ -20,6 +24,14 @@ _TITLES = {
     "first_frame_psnr": "First picture against the given one",
     "first_frame_codec_psnr": "First picture against the given one after the codec",
     "codec_psnr": "The given one after the codec",
+    "av_align": "Peaks of motion that sound, and the other way round",
+    "identity": "Frames that show the same objects",
+    "mel_frechet": "Fréchet distance of log-mel spectra",
+    "mel_mmd": "Kernel distance of log-mel spectra",
+    "memorised": "Copies of training clips",
+    "vae_psnr": "Pictures rebuilt by the video VAE",
+    "vae_ssim": "Their structural similarity",
+    "vae_stft": "STFT distance of sounds rebuilt by the audio VAE",
     "motion": "Motion",
     "flicker": "Flicker",
     "loudness": "Loudness",
@@ -42,10 +54,13 @@ _PLACES: dict[Place, str] = {
 def metrics_section(evidence: Evidence) -> Html | None:
     """The summary of the last evaluation; nothing where there was none."""
     rows: list[SummaryRow] = []
+    last: Manifest | None = None
     for _, manifest in evidence.with_table("summary"):
-        rows = evidence.table(manifest.tables["summary"], SummaryRow)
-    if not rows:
+        rows, last = evidence.table(manifest.tables["summary"], SummaryRow), manifest
+    if not rows or last is None:
         return None
+    left_out = [row for row in rows if row.note]
+    rows = [row for row in rows if not row.note]
     following = [row for row in rows if row.metric.startswith("following_")]
     others = [row for row in rows if not row.metric.startswith("following_")]
     return element(
@@ -62,8 +77,96 @@ def metrics_section(evidence: Evidence) -> Html | None:
         ),
         _matrix("Prompts followed", following) if following else None,
         _matrix("Picture and sound", others) if others else None,
+        _not_run(left_out) if left_out else None,
+        _confusions(evidence, last),
+        _promotion(evidence, last),
         id="evaluation",
     )
+
+
+def _not_run(rows: Sequence[SummaryRow]) -> Html:
+    """The metrics without a figure, and what they need."""
+    return element(
+        "details",
+        element("summary", f"{len(rows)} metrics were not run"),
+        element("ul", [element("li", element("code", row.metric), f": {row.note}") for row in rows]),
+    )
+
+
+def _confusions(evidence: Evidence, manifest: Manifest) -> Html | None:
+    """What the detectors found where prompts asked for something, over all clips."""
+    if "confusion" not in manifest.tables:
+        return None
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for row in evidence.table(manifest.tables["confusion"], ConfusionRow):
+        counts[row.attribute, row.wanted, row.seen] += row.count
+    if not counts:
+        return None
+    return element(
+        "details",
+        element("summary", "Confusion: what was asked for against what was found"),
+        [_confusion(name, counts) for name in dict.fromkeys(attribute for attribute, _, _ in counts)],
+    )
+
+
+def _confusion(attribute: str, counts: Mapping[tuple[str, str, str], int]) -> Html:
+    own = {(wanted, seen): n for (name, wanted, seen), n in counts.items() if name == attribute}
+    wanted, seen = (sorted({pair[side] for pair in own}) for side in (0, 1))
+    head = [
+        element("th", attribute, scope="col"),
+        *(element("th", v or "nothing", scope="col") for v in seen),
+    ]
+    body = [
+        element(
+            "tr",
+            element("th", want, scope="row"),
+            [element("td", own.get((want, see), 0), class_="num") for see in seen],
+        )
+        for want in wanted
+    ]
+    table = element("table", element("thead", element("tr", head)), element("tbody", body), class_="metrics")
+    return element("div", table, class_="scroll", tabindex=0, role="region", aria_label=attribute)
+
+
+def _promotion(evidence: Evidence, manifest: Manifest) -> Html | None:
+    """The comparison with the last registered model, and what follows from it."""
+    data = evidence.bytes(manifest.files["promotion"]) if "promotion" in manifest.files else None
+    if data is None:
+        return None
+    verdict = Promotion.model_validate_json(data)
+    decided = [found for found in verdict.differences if found.verdict != "undecided"]
+    rest = [found for found in verdict.differences if found.verdict == "undecided"]
+    return join(
+        element("h3", "Against the last registered model"),
+        element(
+            "p", element("strong", "Promoted" if verdict.promote else "Not promoted"), f": {verdict.reason}."
+        ),
+        _differences(decided) if decided else None,
+        element("details", element("summary", f"{len(rest)} undecided"), _differences(rest))
+        if rest
+        else None,
+    )
+
+
+def _differences(rows: Sequence[Difference]) -> Html:
+    titles = ("Metric", "Clips", "Candidate", "Last", "Difference, 95 %", "Prompts", "p, adjusted", "Verdict")
+    body = [
+        element(
+            "tr",
+            element("th", _words(row.metric), scope="row"),
+            element("td", _place((row.split, row.mode))),
+            element("td", figure(row.candidate, BY_NAME[row.metric].unit), class_="num"),
+            element("td", figure(row.baseline, BY_NAME[row.metric].unit), class_="num"),
+            element("td", f"{number(row.ci_low)} – {number(row.ci_high)}", class_="num"),
+            element("td", row.prompts, class_="num"),
+            element("td", f"{row.p_value:.3f}", class_="num"),
+            element("td", row.verdict),
+        )
+        for row in rows
+    ]
+    head = element("tr", [element("th", title, scope="col") for title in titles])
+    table = element("table", element("thead", head), element("tbody", body), class_="metrics")
+    return element("div", table, class_="scroll", tabindex=0, role="region", aria_label="Differences")
 
 
 def _matrix(title: str, rows: Sequence[SummaryRow]) -> Html:

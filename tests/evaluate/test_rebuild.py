@@ -1,0 +1,98 @@
+"""What autoencoders keep of real clips, against the codecs run by hand."""
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional.image import peak_signal_noise_ratio
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "generate"))
+
+from tiny_model import CLIP, files_of, store_model
+
+from benchmarks.degrade import world_footage
+from veo_core.errors import UsageError
+from veo_core.evaluate.rebuild import reconstruction_rows
+from veo_core.generate.pipeline import Generator
+from veo_core.media.decode import decode, frames_at
+from veo_core.media.encode import encode
+from veo_core.records.clip import Clip, MediaFacts, Signals, Source
+from veo_core.storage import Store
+from veo_core.train.runtime import RuntimeConfig
+
+
+def stored_clip(store: Store, index: int) -> Clip:
+    (shown,) = world_footage(1, index, side=CLIP.height)
+    sink = io.BytesIO()
+    encode(sink, shown.frames, fps=shown.fps, audio=shown.sound[None], audio_rate=shown.rate)
+    media = store.put_bytes(sink.getvalue(), ".mp4")
+    return Clip(
+        clip_id=media.sha256,
+        source=Source(source_id=media.sha256, name="a.mp4", file=media, origin="world"),
+        shot=0,
+        start=0.0,
+        media=media,
+        facts=MediaFacts(
+            width=CLIP.width,
+            height=CLIP.height,
+            fps=8.0,
+            frames=17,
+            seconds=2.0,
+            audio_rate=48_000,
+            audio_seconds=2.0,
+        ),
+        signals=Signals(
+            motion=1.0,
+            sharpness=1.0,
+            luma=50.0,
+            contrast=20.0,
+            text=0.0,
+            bars=0.0,
+            loudness=-20.0,
+            clipped=0.0,
+        ),
+        packet_hash="0" * 64,
+        frame_hashes=[],
+        key_frames=[],
+    )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Store:
+    return Store(str(tmp_path_factory.mktemp("store")))
+
+
+def test_figures_are_those_of_the_codecs(store):
+    files = files_of(store_model(store))
+    clips = [stored_clip(store, index) for index in range(3)]
+    rows = {row.metric: row for row in reconstruction_rows(files, clips, store, seed=0)}
+    assert set(rows) == {"vae_psnr", "vae_ssim", "vae_stft"}
+    assert {(row.split, row.mode, row.n) for row in rows.values()} == {("real", "", 3)}
+    generator = Generator.load(files, store, RuntimeConfig(bfloat16=False))
+    by_hand = []
+    for clip in clips:
+        with tempfile.TemporaryDirectory() as folder:
+            decoded = decode(store.local_path(clip.media, Path(folder)))
+        true = decoded.frames[frames_at(decoded, CLIP.fps, CLIP.frames)]
+        video = torch.from_numpy(true).permute(3, 0, 1, 2)[None].float() / 127.5 - 1
+        with torch.inference_mode():
+            made = generator.video_codec.decode(generator.video_codec.encode(video)).clamp(-1, 1)
+        shown = ((made[0] + 1) * 127.5).round()
+        truth = ((video[0] + 1) * 127.5).round()
+        by_hand.append(float(peak_signal_noise_ratio(shown, truth, data_range=255.0)))
+    assert rows["vae_psnr"].value == pytest.approx(np.mean(by_hand), rel=1e-3)
+    assert -1 <= rows["vae_ssim"].value <= 1
+    assert rows["vae_stft"].value > 0
+
+
+def test_a_model_whose_file_is_gone_is_explained(store):
+    files = files_of(store_model(store, seed=1))
+    gone = files.video_vae_weights.model_copy(update={"path": "objects/00/gone.safetensors"})
+    with pytest.raises(UsageError, match="missing"):
+        reconstruction_rows(
+            files.model_copy(update={"video_vae_weights": gone}), [stored_clip(store, 9)], store, seed=0
+        )

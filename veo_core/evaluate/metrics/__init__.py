@@ -1,0 +1,1 @@
+"""What is measured, a family a module, each metric declared once."""
