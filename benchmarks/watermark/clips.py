@@ -104,7 +104,8 @@ def _photograph(generator: np.random.Generator, height: int, width: int) -> Floa
     picture = photographs[generator.integers(len(photographs))]
     scale = max(height / picture.shape[0], width / picture.shape[1])
     size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    scaled = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(scaled, dtype=np.float32)
 
 
 def _noise(generator: np.random.Generator, height: int, width: int) -> Float32:
