@@ -4,6 +4,7 @@ They mark single pictures with 32 bits; here each picture of a clip is marked, a
 """
 
 import contextlib
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -39,13 +40,11 @@ def read(frames: UInt8, method: str, height: int, width: int) -> npt.NDArray[np.
     for frame in frames:
         picture = cv2.resize(np.ascontiguousarray(frame[..., ::-1]), (width, height))
         votes.append(np.asarray(decoder.decode(picture, method), dtype=np.float64))
-    return np.mean(votes, axis=0) > 0.5
+    return np.asarray(np.mean(votes, axis=0) > 0.5)
 
 
 def _coder(name: str, method: str, *arguments: Any) -> Any:
-    import imwatermark
-
-    coder = getattr(imwatermark, name)
+    coder = getattr(import_module("imwatermark"), name)
     if method == "rivaGan":
         with contextlib.suppress(AttributeError):
             coder.loadModel()

@@ -85,7 +85,7 @@ def light(brightness: float = 1.0, contrast: float = 1.0) -> Attack:
         levels = np.arange(256) * brightness
         middle = min(255.0, float(frames.mean()) * brightness)
         table = np.clip(middle + contrast * (levels - middle), 0, 255).round().astype(np.uint8)
-        return table[frames]
+        return np.asarray(table[frames])
 
     return attack
 
@@ -93,7 +93,7 @@ def light(brightness: float = 1.0, contrast: float = 1.0) -> Attack:
 def noise(sigma: float) -> Attack:
     def attack(frames: UInt8, generator: np.random.Generator) -> UInt8:
         grain = generator.standard_normal(frames.shape, dtype=np.float32)
-        return np.clip(frames + sigma * grain, 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(frames + sigma * grain, 0, 255), dtype=np.uint8)
 
     return attack
 

@@ -66,8 +66,8 @@ def _residual(frames: UInt8) -> Float32:
     for frame in frames:
         luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
         left += np.clip(luma - cv2.GaussianBlur(luma, (0, 0), 6), -12, 12)
-    return left / len(frames)
+    return left / np.float32(len(frames))
 
 
 def _added(frames: UInt8, pattern: Float32) -> UInt8:
-    return np.clip(np.rint(frames + pattern[..., None]), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(frames + pattern[..., None]), 0, 255), dtype=np.uint8)

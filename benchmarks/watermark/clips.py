@@ -104,7 +104,8 @@ def _photograph(generator: np.random.Generator, height: int, width: int) -> Floa
     picture = photographs[generator.integers(len(photographs))]
     scale = max(height / picture.shape[0], width / picture.shape[1])
     size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC).astype(np.float32)
+    scaled = cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(scaled, dtype=np.float32)
 
 
 def _noise(generator: np.random.Generator, height: int, width: int) -> Float32:
@@ -118,4 +119,4 @@ def _noise(generator: np.random.Generator, height: int, width: int) -> Float32:
     fields /= fields.std(axis=(1, 2), keepdims=True)
     colours = fields[1:] * generator.uniform(10, 40, (3, 1, 1)) + generator.uniform(90, 160, (3, 1, 1))
     colours += np.where(fields[0] > generator.uniform(0, 1), generator.uniform(-60, 60), 0.0)
-    return np.clip(colours, 0, 255).transpose(1, 2, 0).astype(np.float32)
+    return np.asarray(np.clip(colours, 0, 255).transpose(1, 2, 0), dtype=np.float32)
