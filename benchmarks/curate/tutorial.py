@@ -55,7 +55,7 @@ def trim(path: Path, target: Path, seconds: float) -> None:
 def load(path: Path, frames: int, side: int) -> npt.NDArray[np.float64]:
     """A training item: every frame read by imageio and resized by skimage, of which `frames` are used."""
     with imageio.get_reader(path, "ffmpeg") as reader:
-        pictures = [resize(picture, (side, side)) for picture in reader]  # type: ignore[attr-defined, no-untyped-call]
+        pictures = [resize(picture, (side, side)) for picture in reader]  # type: ignore[attr-defined]
     chosen = np.linspace(0, len(pictures) - 1, frames).astype(int)
     return np.stack([pictures[index] for index in chosen])
 
