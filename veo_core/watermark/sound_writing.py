@@ -74,7 +74,8 @@ class _Writer:
         at = np.minimum(np.arange(frames) * HOP, self.samples - 1)
         channels = self.envelope[:, at]
         self.loudness = np.sqrt(np.square(channels).sum(axis=0))[:, None]  # [t, 1]
-        seed = hashlib.sha256(b"veo sound fill\0" + key).digest()
+        message = np.packbits(bits > 0).tobytes()  # no two clips have the same noise
+        seed = hashlib.sha256(b"veo sound fill\0" + message + key).digest()
         noise = np.random.default_rng(list(seed)).standard_normal((1, self.samples), np.float32)
         phases = analyse(noise)[:, :, self.bins]
         phases /= np.maximum(np.abs(phases), 1e-9)
