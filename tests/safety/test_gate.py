@@ -231,7 +231,7 @@ def test_a_figure_that_does_not_follow_from_its_counts_closes_the_gate_even_when
     assert closed_by(report, make_summary())
 
 
-@pytest.mark.parametrize("record", [make_report(schema_version=2), make_summary(schema_version=2)])
+@pytest.mark.parametrize("record", [make_report(schema_version=3), make_summary(schema_version=3)])
 def test_evidence_of_another_schema_closes_the_gate(record):
     report = record if isinstance(record, SafetyReport) else make_report()
     summary = record if isinstance(record, EvaluationSummary) else make_summary()
