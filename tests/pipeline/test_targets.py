@@ -26,7 +26,7 @@ ACCELERATED = {
     "train-upsampler",
     "generate",
 }
-NOT_CACHED = ACCELERATED | {"collect", "register"}
+NOT_CACHED = ACCELERATED | {"collect", "evaluate", "register"}
 
 
 def read(path: Path) -> list[dict[str, Any]]:
