@@ -91,6 +91,7 @@ class Cluster:
         program: what pods run in place of their command; None for the command itself.
         forbidden: verbs and resources that the role does not allow, such as "create trainjobs".
         answers: status codes that the next requests get in place of an answer.
+        creation_delay: seconds that a creation takes to be answered, after it is done.
         created, deleted: the TrainJobs that were, in order.
     """
 
@@ -98,6 +99,7 @@ class Cluster:
     program: list[str] | None = None
     forbidden: set[str] = field(default_factory=set)
     answers: list[int] = field(default_factory=list)
+    creation_delay: float = 0
     created: list[dict[str, Any]] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -290,6 +292,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(409, f'trainjobs "{job["metadata"]["name"]}" already exists')
         else:
             self.state.create(job)
+            time.sleep(self.state.creation_delay)
             self._answer(201, job)
 
     def do_DELETE(self) -> None:

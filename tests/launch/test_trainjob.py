@@ -151,8 +151,10 @@ def test_preempted_job_goes_on_in_the_next_step_and_ends_the_same(cluster, store
     assert not checkpoints()
 
 
-def test_sigterm_on_the_step_deletes_the_job(cluster, asked):
+@pytest.mark.parametrize("creation_delay", [0, 1], ids=["followed", "being created"])
+def test_sigterm_on_the_step_deletes_the_job(cluster, asked, creation_delay):
     cluster.program = python("time.sleep(600)")
+    cluster.creation_delay = creation_delay
     process = step(cluster, *asked)
     while not cluster.pods.keys() - {"step"}:
         assert process.poll() is None, process.communicate()

@@ -187,11 +187,14 @@ def test_command_when_it_handles_sigterm_may_end_in_its_own_way(tmp_path: Path) 
 
 
 def test_command_when_it_ends_takes_its_background_processes_with_it(tmp_path: Path, pipe: Path) -> None:
-    program = f"(trap '' TERM; sleep 600) & setsid sleep 600 & echo $! > {pipe}"
+    watched = tmp_path / "watched"
+    os.mkfifo(watched)
+    program = f"(trap '' TERM; sleep 600) & setsid sleep 600 & echo $! > {pipe}; read line < {watched}"
 
     async def watch() -> tuple[Exit, int]:
         running = asyncio.create_task(execute(job(tmp_path, program)))
         stray = os.pidfd_open(int(await asyncio.to_thread(pipe.read_text)))
+        await asyncio.to_thread(watched.write_text, "\n")
         return await running, stray
 
     result, stray = asyncio.run(watch())

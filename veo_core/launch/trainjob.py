@@ -64,9 +64,12 @@ def _run_job(call: StageCall, key: str, image: str, placement: Placement, jobs: 
     own = jobs.pod(os.environ.get("KFP_POD_NAME") or socket.gethostname())
     command = ["python", "-m", "veo_core.launch.start", "--exchange", key, call.module, *call.arguments]
     _remove(jobs, name)  # of an earlier try of this step, which was killed
-    jobs.create(train_job(name, image, command, placement, Step.of(own) if own else Step()))
-    print(f"trainjob: created {name} in {jobs.namespace}", file=sys.stderr, flush=True)
+    job = train_job(name, image, command, placement, Step.of(own) if own else Step())
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # a job half created would outlive the step
+    jobs.create(job)
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        print(f"trainjob: created {name} in {jobs.namespace}", file=sys.stderr, flush=True)
         return follow(jobs, name)
     finally:
         jobs.delete(name)
