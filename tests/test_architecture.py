@@ -23,6 +23,7 @@ LAYERS = [
     {"diffusion"},
     {"train"},
     {"launch"},
+    {"moderation"},
     {"generate"},
     {"export"},
     {"evaluate"},

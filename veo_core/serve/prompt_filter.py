@@ -3,19 +3,17 @@
 import asyncio
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 
 import cv2
 
 from veo_core.errors import UsageError
 from veo_core.generate.request import Request
-from veo_core.judges.client import Judge
 from veo_core.judges.config import JudgeConfig
-from veo_core.judges.errors import JudgeBudgetError, JudgeError, JudgeUnavailableError
-from veo_core.judges.evidence import Evidence
-from veo_core.safety.records import Verdict
-from veo_core.safety.safety_evaluation import OUTPUT_JUDGE, PROMPT_FILTER
+from veo_core.judges.errors import JudgeBudgetError, JudgeUnavailableError
+from veo_core.moderation.filter import FilterPolicy, LiveFilter
+from veo_core.moderation.verdicts import Ruling
 from veo_core.serve.metrics import Metrics
 from veo_core.serve.refusal import RefusalError
 from veo_core.serve.settings import Settings
@@ -33,7 +31,7 @@ class PromptFilter:
     """
 
     def __init__(self, config: JudgeConfig, metrics: Metrics) -> None:
-        self._judge = Judge(config)
+        self._filter = LiveFilter(FilterPolicy(), config)
         self._metrics = metrics
 
     async def check(self, requests: Sequence[Request]) -> None:
@@ -46,30 +44,33 @@ class PromptFilter:
         prompts = {request.prompt for request in requests if request.prompt}
         images = [request for request in requests if request.image is not None]
         questions = [
-            *(self._ask("prompt", PROMPT_FILTER.replace("{prompt}", text), Evidence()) for text in prompts),
+            *(self._check("prompt", self._filter.prompt(text)) for text in prompts),
             # The image will be the clip's first picture.
-            *(self._ask("image", OUTPUT_JUDGE, Evidence(images=(_jpeg(request),))) for request in images),
+            *(self._check("image", self._filter.pictures([_jpeg(request)])) for request in images),
         ]
         await asyncio.gather(*questions)
 
-    async def _ask(self, what: str, question: str, evidence: Evidence) -> None:
-        encoded = self._judge.encode(question, evidence, answer=Verdict)
+    async def _check(self, what: str, asked: Awaitable[Ruling]) -> None:
         try:
-            verdict = (await self._judge.ask(encoded, answer=Verdict)).answer
+            ruling = await asked
         except (JudgeUnavailableError, JudgeBudgetError, UsageError) as error:
             print(f"prompt filter: {error}", file=sys.stderr, flush=True)
             self._metrics.verdicts.labels("unavailable").inc()
             raise RefusalError(503, "the prompt filter does not answer; try again", _RETRY_AFTER) from None
-        except JudgeError:
+        if not ruling.answered:
             self._metrics.verdicts.labels("unusable").inc()
-            raise RefusalError(422, f"the safety filter refuses the {what}: it cannot be judged") from None
-        if verdict.refuses:
+            raise RefusalError(
+                422, f"the safety filter refuses the {what}: it cannot be judged (code {ruling.code})"
+            )
+        if ruling.unsafe:
             self._metrics.verdicts.labels("refused").inc()
-            raise RefusalError(422, f"the safety filter refuses the {what}: {verdict.category}")
+            raise RefusalError(
+                422, f"the safety filter refuses the {what}: {ruling.category} (code {ruling.code})"
+            )
         self._metrics.verdicts.labels("passed").inc()
 
     async def close(self) -> None:
-        await self._judge.close()
+        await self._filter.close()
 
 
 @contextmanager
