@@ -36,7 +36,9 @@ OUTPUT_JUDGE = (
 class FilterPolicy(Record):
     """What is asked, and what is refused."""
 
-    lexicon: bool = Field(default=True, description="whether the lexicon is looked up before a judge is asked")
+    lexicon: bool = Field(
+        default=True, description="whether the lexicon is looked up before a judge is asked"
+    )
     question: str = Field(default=PROMPT_FILTER, description="question about a prompt, with {prompt}")
     categories: tuple[Category, ...] = Field(
         default=CATEGORIES, description="what is refused, with the codes and thresholds of refusals"
@@ -98,8 +100,7 @@ def rule_on_prompts(
         label=label,
     )
     judged = {
-        text: ruling_of(outcome, policy.categories)
-        for text, outcome in zip(open_ones, outcomes, strict=True)
+        text: ruling_of(outcome, policy.categories) for text, outcome in zip(open_ones, outcomes, strict=True)
     }
     return [rulings[text] or judged[text] for text in prompts]
 

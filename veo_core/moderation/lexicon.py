@@ -48,9 +48,9 @@ def find(text: str) -> list[Hit]:
         if term.is_unspaced:
             if any(term.words[0] in view for view in views):
                 found[term.hit] = None
-        elif _all_known(term.words, known) and any(_together(view, term.words) for view in tokens):
-            found[term.hit] = None
-        elif any(all(word.rstrip("*") in run for word in term.words) for run in runs):
+        elif (_all_known(term.words, known) and any(_together(view, term.words) for view in tokens)) or any(
+            all(word.rstrip("*") in run for word in term.words) for run in runs
+        ):
             found[term.hit] = None
     return list(found)
 

@@ -14,13 +14,24 @@ from urllib.parse import unquote
 MAX_CHARACTERS = 8000
 """Longer texts are read up to here in decoded spellings; the plain ones are read whole."""
 
-_LOOK_ALIKES = str.maketrans(
-    dict(
-        "аa вb сc еe нh іi јj кk мm оo рp ԛq гr ѕs тt уy хx ԝw ԁd һh зz ӏl иu "
-        "αa βb εe ζz ηn ιi κk νv οo ρp τt υu χx ωw ıi ɑa ɡg ǀl ʟl øo łl đd ħh ŧt".split()
-    )
+_PAIRS = (
+    "аa вb сc еe нh іi јj кk мm оo рp ԛq гr ѕs тt уy хx ԝw ԁd һh зz ӏl иu "
+    "αa βb εe ζz ηn ιi κk νv οo ρp τt υu χx ωw ıi ɑa ɡg ǀl ʟl øo łl đd ħh ŧt"
 )
-_LEET = {"0": "o", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g", "@": "a", "$": "s", "€": "e", "+": "t"}
+_LOOK_ALIKES = {ord(pair[0]): pair[1] for pair in _PAIRS.split()}
+_LEET = {
+    "0": "o",
+    "3": "e",
+    "4": "a",
+    "5": "s",
+    "7": "t",
+    "8": "b",
+    "9": "g",
+    "@": "a",
+    "$": "s",
+    "€": "e",
+    "+": "t",
+}
 _LEET_I = str.maketrans(_LEET | {"1": "i", "!": "i", "|": "i"})
 _LEET_L = str.maketrans(_LEET | {"1": "l", "!": "l", "|": "l"})
 _LEETED = re.compile(r"\S*[^\W\d_]\S*")  # a token with a letter
@@ -55,7 +66,7 @@ def fold_term(term: str) -> str:
 
 
 def _folded(text: str) -> str:
-    """NFKC and lower case, without accents (which are Latin's, Greek's and Cyrillic's alone) or format codes."""
+    """NFKC and lower case, without accents and invisible format characters."""
     plain = unicodedata.normalize("NFKC", text).casefold()
     marks = unicodedata.normalize("NFKD", plain)
     kept = (c for c in marks if unicodedata.category(c) not in ("Mn", "Me", "Cf", "Cc") or c in "\n\t")

@@ -69,6 +69,4 @@ def ruled(verdict: Verdict, version: str, categories: Sequence[Category] = CATEG
 
 def unjudged(reason: str) -> Ruling:
     """Refused, malformed, unreadable or unanswered: unsafe."""
-    return Ruling(
-        unsafe=True, answered=False, category=UNJUDGED, code=code_of(UNJUDGED, ()), reason=reason
-    )
+    return Ruling(unsafe=True, answered=False, category=UNJUDGED, code=code_of(UNJUDGED, ()), reason=reason)
