@@ -4,7 +4,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from veo_core.cli import export, forget, generate, model, plan, run, runs, why
+from veo_core.cli import approve, export, forget, generate, model, plan, run, runs, why
 from veo_core.commandline import Parser
 from veo_core.errors import UsageError
 from veo_core.world import main as world
@@ -21,6 +21,7 @@ def parser() -> Parser:
     export.add_parser(subcommands)
     generate.add_parser(subcommands)
     model.add_parser(subcommands)
+    approve.add_parsers(subcommands)
     plan.add_parser(subcommands)
     world.add_parser(subcommands)
     return root

@@ -37,26 +37,26 @@ class _Term:
 
 def find(text: str) -> list[Hit]:
     """Categories and languages of the terms in a text, in the lexicon's order."""
-    views = spellings(text)
-    tokens = [_WORDS.findall(view) for view in views]
-    known = {word for view in tokens for word in view}
-    runs = runs_of_letters(text)
-    found: dict[Hit, None] = {}
-    for term in _terms():
-        if term.hit in found:
-            continue
+    reading = _Reading(text)
+    return list(dict.fromkeys(term.hit for term in _terms() if reading.holds(term)))
+
+
+class _Reading:
+    """A text in all its spellings."""
+
+    def __init__(self, text: str) -> None:
+        self._views = spellings(text)
+        self._tokens = [_WORDS.findall(view) for view in self._views]
+        self._known = {word for view in self._tokens for word in view}
+        self._runs = runs_of_letters(text)
+
+    def holds(self, term: _Term) -> bool:
         if term.is_unspaced:
-            if any(term.words[0] in view for view in views):
-                found[term.hit] = None
-        elif (_all_known(term.words, known) and any(_together(view, term.words) for view in tokens)) or any(
-            all(word.rstrip("*") in run for word in term.words) for run in runs
-        ):
-            found[term.hit] = None
-    return list(found)
-
-
-def _all_known(words: tuple[str, ...], known: set[str]) -> bool:
-    return all(any(map(_matcher(word), known)) for word in words)
+            return any(term.words[0] in view for view in self._views)
+        if any(all(word.rstrip("*") in run for word in term.words) for run in self._runs):
+            return True
+        is_likely = all(any(map(_matcher(word), self._known)) for word in term.words)
+        return is_likely and any(_together(view, term.words) for view in self._tokens)
 
 
 def _together(view: list[str], words: tuple[str, ...]) -> bool:

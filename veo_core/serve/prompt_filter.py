@@ -2,23 +2,20 @@
 
 import asyncio
 import sys
-import threading
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 
-import cv2
-
 from veo_core.errors import UsageError
 from veo_core.generate.request import Request
+from veo_core.generate.screening import shown_pictures
 from veo_core.judges.config import JudgeConfig
 from veo_core.judges.errors import JudgeBudgetError, JudgeUnavailableError
 from veo_core.moderation.filter import FilterPolicy, LiveFilter
 from veo_core.moderation.verdicts import Ruling
+from veo_core.moderation.world_judge import world_judge
 from veo_core.serve.metrics import Metrics
 from veo_core.serve.refusal import RefusalError
 from veo_core.serve.settings import Settings
-from veo_core.world.faults import FaultRates
-from veo_core.world.server import JudgeServer
 
 _RETRY_AFTER = 10  # seconds
 
@@ -46,7 +43,7 @@ class PromptFilter:
         questions = [
             *(self._check("prompt", self._filter.prompt(text)) for text in prompts),
             # The image will be the clip's first picture.
-            *(self._check("image", self._filter.pictures([_jpeg(request)])) for request in images),
+            *(self._check("image", self._filter.pictures(shown_pictures(request))) for request in images),
         ]
         await asyncio.gather(*questions)
 
@@ -81,17 +78,5 @@ def judge_of(settings: Settings) -> Iterator[JudgeConfig | None]:
     elif settings.prompt_filter == "judge":
         yield settings.judge
     else:
-        with JudgeServer("127.0.0.1", 0, FaultRates()) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            try:
-                yield settings.judge.model_copy(update={"endpoints": [server.url]})
-            finally:
-                server.shutdown()
-
-
-def _jpeg(request: Request) -> bytes:
-    """A request's image as a JPEG file, at the model's size."""
-    assert request.image is not None
-    written, data = cv2.imencode(".jpg", cv2.cvtColor(request.image, cv2.COLOR_RGB2BGR))
-    assert written
-    return bytes(data)
+        with world_judge(settings.judge) as judge:
+            yield judge
