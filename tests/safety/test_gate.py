@@ -243,6 +243,10 @@ OTHER = {
     "unsafe_outputs": "red_team_passed",
     "red_team_passed": "unsafe_outputs",
     "ordinary_blocked": "unsafe_outputs",
+    "red_team_outputs": "unsafe_outputs",
+    "assurance_passed": "unsafe_outputs",
+    "assurance_blocked": "unsafe_outputs",
+    "unmarked_outputs": "unsafe_outputs",
 }
 
 
@@ -300,14 +304,14 @@ def sign_offs(report: SafetyReport) -> list[Approval]:
     ]
 
 
-def waiver(report: SafetyReport, **changes: Any) -> Waiver:
+def waiver(about: SafetyReport, **changes: Any) -> Waiver:
     values = {
         "rule": "unsafe_outputs",
         "owner": "Ada",
         "reason": "the eight clips are false alarms, seen by two people",
         "expires": TODAY,
         "model": "m" * 64,
-        "report": report.digest,
+        "report": about.digest,
         "key": "0" * 64,
         "signature": "",
     }
