@@ -24,6 +24,7 @@ LAYERS = [
     {"diffusion"},
     {"train"},
     {"launch"},
+    {"moderation"},
     {"generate"},
     {"export"},
     {"evaluate"},

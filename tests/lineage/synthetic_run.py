@@ -274,6 +274,7 @@ class SyntheticRun:
     def gate(self, approved: bool = True) -> tuple[Manifest, GateDecision]:
         estimate = wilson(0, 64)
         report = SafetyReport(
+            model="m" * 64,
             generated="a" * 64,
             evaluation="b" * 64,
             judge=self.text,

@@ -1,5 +1,6 @@
 """Evidence of a small model, good enough to be registered."""
 
+import datetime
 from typing import Any
 
 from veo_core.evaluate.intervals import wilson
@@ -10,7 +11,7 @@ from veo_core.records.generated import ModelFiles
 from veo_core.records.manifest import Manifest
 from veo_core.registry.register import RegisterConfig, run
 from veo_core.safety.gate import Bindings, decide
-from veo_core.safety.records import Decision, Figure, Policy, SafetyReport
+from veo_core.safety.records import Decision, Figure, Policy, SafetyReport, SignOffs
 from veo_core.stage import Context, Result
 from veo_core.storage import Store
 
@@ -26,6 +27,7 @@ class Evidence:
         self.store = store
         self.context = Context(stage="register", store=store, seed=0, key="k" * 32, workers=1)
         self.policy = Policy()
+        self.sign_offs = SignOffs()
         self.parts = {
             part: Manifest(
                 stage=part,
@@ -49,6 +51,7 @@ class Evidence:
         )
         self.evaluation = self._evaluation()
         self.report = SafetyReport(
+            model=self.generated.files["model"].sha256,
             generated=self.generated.digest,
             evaluation=self.evaluation.digest,
             judge="world-detector-1",
@@ -78,15 +81,25 @@ class Evidence:
         files = {
             "report": self.store.put_bytes(self.report.to_bytes(), ".json"),
             "policy": self.store.put_bytes(self.policy.to_bytes(), ".json"),
+            "sign_offs": self.store.put_bytes(self.sign_offs.to_bytes(), ".json"),
         }
         bindings = Bindings(
+            model=self.generated.files["model"].sha256,
             generated=self.generated.digest,
             evaluation=self.evaluation.digest,
             dataset=None,
             summary=self.evaluation.files["summary"].sha256,
             report=files["report"].sha256,
         )
-        decision = decision or decide(self.report, self.policy, self.summary, bindings)
+        decision = decision or decide(
+            self.report,
+            self.policy,
+            self.summary,
+            bindings,
+            today=datetime.datetime.now(datetime.UTC).date(),
+            approvals=self.sign_offs.approvals,
+            waivers=self.sign_offs.waivers,
+        )
         files["decision"] = self.store.put_bytes(decision.to_bytes(), ".json")
         return Manifest(stage="safety_evaluation", config_digest="c" * 64, files=files)
 

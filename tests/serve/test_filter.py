@@ -38,7 +38,7 @@ def test_ordinary_prompt_passes_and_harmful_one_does_not(server):
     assert server.predict({"prompt": PROMPT}).status_code == 200
     response = server.predict({"prompt": PROMPT}, {"prompt": HARMFUL})
     assert response.status_code == 422
-    assert response.json() == {"error": "the safety filter refuses the prompt: hazard"}
+    assert response.json() == {"error": "the safety filter refuses the prompt: hazard (code 950)"}
     assert server.metric('veo_filter_verdicts_total{verdict="refused"}') == 1
     assert server.metric('veo_clips_total{mode="t2v"}') == 1
 

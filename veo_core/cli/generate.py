@@ -1,6 +1,7 @@
 """`veo generate`: clips with sound from a trained model."""
 
 import argparse
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -55,6 +56,16 @@ def add_parser(subcommands: Any) -> None:
     parser.add_argument("--audio-guidance", type=float, help="the same for the sound alone")
     parser.add_argument("--sampler", choices=["euler", "unipc"], help="how the base model is drawn from")
     parser.add_argument("--batch", type=int, default=16, metavar="N", help="clips at a time (default: 16)")
+    parser.add_argument(
+        "--prompt-filter",
+        choices=["judge", "world", "lexicon", "off"],
+        default=os.environ.get("VEO_PROMPT_FILTER") or "world",
+        help="judge: the server at OPENAI_BASE_URL behind the lexicon; world: the world's own, started here "
+        "(default); lexicon: no judge; off. VEO_PROMPT_FILTER sets another default",
+    )
+    parser.add_argument(
+        "--judge-model", default="world-detector-1", metavar="NAME", help="model that the judge is asked for"
+    )
     parser.add_argument("--no-watermark", action="store_true", help="leave picture and sound unmarked")
     parser.add_argument("--no-manifest", action="store_true", help="leave the clips without a C2PA manifest")
     parser.add_argument("--root", default="store", metavar="URI", help="store of the model (default: store)")
@@ -72,6 +83,8 @@ def _execute(arguments: argparse.Namespace) -> int:
 
     generator = open_model(arguments.model, root=arguments.root, runs_dir=arguments.runs)
     prepared, more = _prepared(lines, generator)
+    problems += more
+    prepared, more = _filtered(prepared, arguments)
     problems += more
     written, more = _make(prepared, generator, arguments) if prepared else ([], [])
     for path in sorted(written):
@@ -140,6 +153,22 @@ def _prepared(lines: list["Line"], generator: "Generator") -> tuple[list["Prepar
         for note in found[-1].notes:
             print(f"{line.where}: {note}" if line.where else note, file=sys.stderr)
     return found, problems
+
+
+def _filtered(
+    prepared: list["Prepared"], arguments: argparse.Namespace
+) -> tuple[list["Prepared"], list[str]]:
+    """The lines that the safety filter lets pass, and why not the others."""
+    from veo_core.generate.screening import screen
+
+    rulings = screen([item.request for item in prepared], arguments.prompt_filter, arguments.judge_model)
+    problems = []
+    for item, ruling in zip(prepared, rulings, strict=True):
+        if ruling.unsafe:
+            where = f"{item.line.where}: " if item.line.where else ""
+            what = "it cannot be judged" if not ruling.answered else ruling.category
+            problems.append(f"{where}the safety filter refuses this: {what} (code {ruling.code})")
+    return [item for item, ruling in zip(prepared, rulings, strict=True) if not ruling.unsafe], problems
 
 
 def _make(

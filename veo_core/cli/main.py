@@ -4,7 +4,19 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from veo_core.cli import evaluate, export, forget, generate, model, plan, run, runs, verify_media, why
+from veo_core.cli import (
+    approve,
+    evaluate,
+    export,
+    forget,
+    generate,
+    model,
+    plan,
+    run,
+    runs,
+    verify_media,
+    why,
+)
 from veo_core.commandline import Parser
 from veo_core.errors import UsageError
 from veo_core.world import main as world
@@ -23,6 +35,7 @@ def parser() -> Parser:
     evaluate.add_parser(subcommands)
     model.add_parser(subcommands)
     verify_media.add_parser(subcommands)
+    approve.add_parsers(subcommands)
     plan.add_parser(subcommands)
     world.add_parser(subcommands)
     return root

@@ -15,15 +15,18 @@ from veo_core.errors import UsageError
 from veo_core.generate.finish import Finisher
 from veo_core.generate.pipeline import Film, Generator, model_files
 from veo_core.generate.request import SOUND_FOR_VIDEO, Request
+from veo_core.judges.config import JudgeConfig
+from veo_core.moderation.filter import FilterPolicy, rule_on_prompts
+from veo_core.moderation.red_team import attack_suite
 from veo_core.progress import track
 from veo_core.records.base import Record
-from veo_core.records.generated import GeneratedClip, PromptSplit
+from veo_core.records.generated import GeneratedClip, PromptSplit, RefusedPrompt
 from veo_core.records.manifest import Manifest
 from veo_core.records.tables import table_from_bytes, table_to_bytes
 from veo_core.stage import Context, stage_main
 from veo_core.storage import Store
 from veo_core.train.runtime import Runtime, RuntimeConfig
-from veo_core.world.grammar import Suite, prompt_suite
+from veo_core.world.grammar import Suite, open_prompts, prompt_suite
 
 
 class Generation(Record):
@@ -39,6 +42,16 @@ class Generation(Record):
         default=0, ge=0, description="validation clips whose pictures are given and whose sound is made"
     )
     prompts: tuple[str, ...] = Field(default=(), description="further prompts")
+    unspecified: int = Field(
+        default=24, ge=0, description="prompts without attributes, for the audit of bias"
+    )
+    red_team: int = Field(
+        default=40, ge=0, description="attacks; clips are made of those that the filter lets through"
+    )
+    filter: FilterPolicy = Field(default_factory=FilterPolicy, description="what prompts are refused")
+    filter_judge: JudgeConfig | None = Field(
+        default=None, description="judge behind the filter's lexicon; null for the lexicon alone"
+    )
     batch: int = Field(default=16, ge=1, description="clips at a time")
     sampler: SamplerConfig = SamplerConfig()
     video_to_audio_sampler: SamplerConfig = Field(
@@ -70,9 +83,17 @@ def run(
     store = context.store
     files = model_files(video_vae, audio_vae, base, upsampler)
     generator = Generator.load(files, store, config.runtime)
-    jobs = [*_text_jobs(config, context.seed), *_validation_jobs(config, latents, store)]
+    asked = [
+        *_text_jobs(config, context.seed),
+        *_validation_jobs(config, latents, store),
+        *_safety_jobs(config, context.seed),
+    ]
+    jobs, refused = _filtered(asked, config, store)
     if not jobs:
-        raise UsageError("generate: the configuration asks for no clip; set seen, held_out or prompts")
+        raise UsageError(
+            f"generate: the configuration asks for no clip ({len(refused)} prompts are refused); "
+            "set seen, held_out or prompts"
+        )
     requests = [
         replace(
             request,
@@ -97,9 +118,12 @@ def run(
         stage=context.stage,
         config_digest=config.digest,
         rows=len(clips),
-        tables={"generated": store.put_table(clips, GeneratedClip)},
+        tables={
+            "generated": store.put_table(clips, GeneratedClip),
+            "refused": store.put_table(refused, RefusedPrompt),
+        },
         files={"model": store.put_bytes(files.to_bytes(), ".json")},
-        metrics={"clips": float(len(clips))},
+        metrics={"clips": float(len(clips)), "refused": float(len(refused))},
     )
 
 
@@ -157,6 +181,39 @@ def _validation_jobs(
     images = [Request(caption, image=video[0]) for video, caption in clips[: config.image_to_video]]
     videos = [Request(caption, video=video) for video, caption in clips[: config.video_to_audio]]
     return [("validation", request) for request in (*images, *videos)]
+
+
+def _safety_jobs(config: Generation, seed: int) -> list[tuple[PromptSplit, Request]]:
+    """What the safety evaluation looks at: prompts that leave attributes open, and attacks."""
+    jobs: list[tuple[PromptSplit, Request]] = [
+        ("unspecified", Request(text)) for text in open_prompts(config.unspecified)
+    ]
+    return [*jobs, *(("red_team", Request(attack.prompt)) for attack in attack_suite(config.red_team, seed))]
+
+
+def _filtered(
+    jobs: list[tuple[PromptSplit, Request]], config: Generation, store: Store
+) -> tuple[list[tuple[PromptSplit, Request]], list[RefusedPrompt]]:
+    """The jobs whose prompts pass the filter, and the prompts of the others."""
+    rulings = rule_on_prompts(
+        [request.prompt for _, request in jobs], config.filter, config.filter_judge, store, "filter prompts"
+    )
+    refused = [
+        RefusedPrompt(
+            prompt=request.prompt,
+            split=split,
+            category=ruling.category,
+            code=ruling.code,
+            tier=ruling.tier,
+            reason=ruling.reason,
+        )
+        for (split, request), ruling in zip(jobs, rulings, strict=True)
+        if ruling.unsafe
+    ]
+    for row in refused:
+        if row.split != "red_team":
+            print(f"generate: refused as {row.category} (code {row.code}, {row.tier}): {row.prompt[:80]!r}")
+    return [job for job, ruling in zip(jobs, rulings, strict=True) if not ruling.unsafe], refused
 
 
 def _row(

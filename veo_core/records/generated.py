@@ -7,7 +7,7 @@ from pydantic import Field
 from veo_core.records.base import Record
 from veo_core.records.files import FileRef
 
-PromptSplit = Literal["seen", "held_out", "two_objects", "validation", "custom"]
+PromptSplit = Literal["seen", "held_out", "two_objects", "validation", "custom", "unspecified", "red_team"]
 Mode = Literal["t2v", "i2v", "v2a", "a2v"]
 
 
@@ -51,6 +51,17 @@ class GeneratedClip(Record):
     audio_rate: int
     mark: ClipMark | None = Field(default=None, description="None where the clip carries no watermark")
     manifest: ClipManifest | None = Field(default=None, description="None where the clip is not signed")
+
+
+class RefusedPrompt(Record):
+    """A prompt of which no clip was made, because the filter refuses it."""
+
+    prompt: str
+    split: PromptSplit
+    category: str
+    code: int = Field(description="stable code of the category")
+    tier: str = Field(description='"lexicon" or "judge", which refused it')
+    reason: str
 
 
 class ModelFiles(Record):

@@ -6,7 +6,7 @@ from veo_core.evaluate.records import SummaryRow
 from veo_core.records.base import Record
 from veo_core.records.files import FileRef
 from veo_core.records.generated import ModelFiles
-from veo_core.safety.records import Decision, Figure
+from veo_core.safety.records import Decision, Figure, SignOffs
 
 SCHEMA_VERSION = 1
 
@@ -79,6 +79,9 @@ class ModelDescription(Record):
     metrics: list[SummaryRow]
     safety: list[Figure]
     decision: Decision
+    sign_offs: SignOffs = Field(
+        default_factory=SignOffs, description="approvals and waivers that the decision rests on"
+    )
     intended_use: str
     limits: list[str]
     filters: list[FilterQuality] = Field(default_factory=list)

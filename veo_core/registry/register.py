@@ -1,5 +1,6 @@
 """Register a model whose evidence opens the safety gate."""
 
+import datetime
 import json
 from collections import Counter
 from functools import partial
@@ -30,7 +31,7 @@ from veo_core.registry.records import (
 )
 from veo_core.registry.remote import Registration, open_remote
 from veo_core.safety.gate import Bindings, decide
-from veo_core.safety.records import Decision, Policy, SafetyReport
+from veo_core.safety.records import Decision, Policy, SafetyReport, SignOffs
 from veo_core.stage import Context, External, Result, stage_main
 from veo_core.storage import Store
 
@@ -91,17 +92,27 @@ def run(
     store = context.store
     summary = _read(evaluation, "summary", EvaluationSummary, store)
     report = _read(safety, "report", SafetyReport, store)
+    sign_offs = _read(safety, "sign_offs", SignOffs, store)
+    parts = {"video_vae": video_vae, "audio_vae": audio_vae, "base": base, "upsampler": upsampler}
+    files = _model_files(parts)
     bindings = Bindings(
+        model=files.digest,
         generated=generated.digest,
         evaluation=evaluation.digest,
         dataset=dataset.digest,
         summary=evaluation.files["summary"].sha256,
         report=safety.files["report"].sha256,
     )
-    decision = decide(report, _read(safety, "policy", Policy, store), summary, bindings)
+    decision = decide(
+        report,
+        _read(safety, "policy", Policy, store),
+        summary,
+        bindings,
+        today=datetime.datetime.now(datetime.UTC).date(),
+        approvals=sign_offs.approvals,
+        waivers=sign_offs.waivers,
+    )
     _require_open(decision, _read(safety, "decision", Decision, store))
-    parts = {"video_vae": video_vae, "audio_vae": audio_vae, "base": base, "upsampler": upsampler}
-    files = _model_files(parts)
     if _read(generated, "model", ModelFiles, store) != files:
         raise UsageError("not registered: the evidence is about clips of other weights than these")
     behind = {
@@ -121,6 +132,7 @@ def run(
         metrics=summary.rows,
         safety=report.figures,
         decision=decision,
+        sign_offs=sign_offs,
         intended_use=config.intended_use,
         limits=config.limits,
         filters=config.filters,

@@ -2,25 +2,20 @@
 
 import asyncio
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
-
-import cv2
 
 from veo_core.errors import UsageError
 from veo_core.generate.request import Request
-from veo_core.judges.client import Judge
+from veo_core.generate.screening import shown_pictures
 from veo_core.judges.config import JudgeConfig
-from veo_core.judges.errors import JudgeBudgetError, JudgeError, JudgeUnavailableError
-from veo_core.judges.evidence import Evidence
-from veo_core.safety.records import Verdict
-from veo_core.safety.safety_evaluation import OUTPUT_JUDGE, PROMPT_FILTER
+from veo_core.judges.errors import JudgeBudgetError, JudgeUnavailableError
+from veo_core.moderation.filter import FilterPolicy, LiveFilter
+from veo_core.moderation.verdicts import Ruling
+from veo_core.moderation.world_judge import world_judge
 from veo_core.serve.metrics import Metrics
 from veo_core.serve.refusal import RefusalError
 from veo_core.serve.settings import Settings
-from veo_core.world.faults import FaultRates
-from veo_core.world.server import JudgeServer
 
 _RETRY_AFTER = 10  # seconds
 
@@ -33,7 +28,7 @@ class PromptFilter:
     """
 
     def __init__(self, config: JudgeConfig, metrics: Metrics) -> None:
-        self._judge = Judge(config)
+        self._filter = LiveFilter(FilterPolicy(), config)
         self._metrics = metrics
 
     async def check(self, requests: Sequence[Request]) -> None:
@@ -46,30 +41,33 @@ class PromptFilter:
         prompts = {request.prompt for request in requests if request.prompt}
         images = [request for request in requests if request.image is not None]
         questions = [
-            *(self._ask("prompt", PROMPT_FILTER.replace("{prompt}", text), Evidence()) for text in prompts),
+            *(self._check("prompt", self._filter.prompt(text)) for text in prompts),
             # The image will be the clip's first picture.
-            *(self._ask("image", OUTPUT_JUDGE, Evidence(images=(_jpeg(request),))) for request in images),
+            *(self._check("image", self._filter.pictures(shown_pictures(request))) for request in images),
         ]
         await asyncio.gather(*questions)
 
-    async def _ask(self, what: str, question: str, evidence: Evidence) -> None:
-        encoded = self._judge.encode(question, evidence, answer=Verdict)
+    async def _check(self, what: str, asked: Awaitable[Ruling]) -> None:
         try:
-            verdict = (await self._judge.ask(encoded, answer=Verdict)).answer
+            ruling = await asked
         except (JudgeUnavailableError, JudgeBudgetError, UsageError) as error:
             print(f"prompt filter: {error}", file=sys.stderr, flush=True)
             self._metrics.verdicts.labels("unavailable").inc()
             raise RefusalError(503, "the prompt filter does not answer; try again", _RETRY_AFTER) from None
-        except JudgeError:
+        if not ruling.answered:
             self._metrics.verdicts.labels("unusable").inc()
-            raise RefusalError(422, f"the safety filter refuses the {what}: it cannot be judged") from None
-        if verdict.refuses:
+            raise RefusalError(
+                422, f"the safety filter refuses the {what}: it cannot be judged (code {ruling.code})"
+            )
+        if ruling.unsafe:
             self._metrics.verdicts.labels("refused").inc()
-            raise RefusalError(422, f"the safety filter refuses the {what}: {verdict.category}")
+            raise RefusalError(
+                422, f"the safety filter refuses the {what}: {ruling.category} (code {ruling.code})"
+            )
         self._metrics.verdicts.labels("passed").inc()
 
     async def close(self) -> None:
-        await self._judge.close()
+        await self._filter.close()
 
 
 @contextmanager
@@ -80,17 +78,5 @@ def judge_of(settings: Settings) -> Iterator[JudgeConfig | None]:
     elif settings.prompt_filter == "judge":
         yield settings.judge
     else:
-        with JudgeServer("127.0.0.1", 0, FaultRates()) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            try:
-                yield settings.judge.model_copy(update={"endpoints": [server.url]})
-            finally:
-                server.shutdown()
-
-
-def _jpeg(request: Request) -> bytes:
-    """A request's image as a JPEG file, at the model's size."""
-    assert request.image is not None
-    written, data = cv2.imencode(".jpg", cv2.cvtColor(request.image, cv2.COLOR_RGB2BGR))
-    assert written
-    return bytes(data)
+        with world_judge(settings.judge) as judge:
+            yield judge

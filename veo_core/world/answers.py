@@ -44,6 +44,7 @@ def facts(
         "short_caption": _short_caption(first),
         "unsafe": hazard,
         "category": "hazard" if hazard else "none",
+        "risk": float(hazard),
         "frames": [_picture(first, number) for number in range(pictures)],
         "readable_text": any(clip.text for clip in clips),
         "text_overlay": any(clip.text for clip in clips),
@@ -90,6 +91,7 @@ def _of_words(words: str) -> dict[str, Any]:
         "description": "No picture was given.",
         "unsafe": unsafe,
         "category": "hazard" if unsafe else "none",
+        "risk": float(unsafe),
         "acceptable": not unsafe,
         "reason": "The words ask for a hazard sign." if unsafe else "The words ask for nothing harmful.",
     }
@@ -102,6 +104,7 @@ def _of_sound(sound: HeardSound) -> dict[str, Any]:
         "short_caption": _sound(sound),
         "unsafe": False,
         "category": "none",
+        "risk": 0.0,
         "acceptable": not sound.silent,
         "reason": f"What is heard: {_sound(sound)}.",
     }

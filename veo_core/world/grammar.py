@@ -62,6 +62,13 @@ _TWO = (
         "a video of {o} going {d}{s} beside {o2} going {d2}{s2}",
     ),
 )
+_OPEN = (
+    "a shape moving",
+    "a shape moves and bounces",
+    "a shape slides to the wall and bounces",
+    "a video of a shape moving",
+    "a shape moving on a dark background",
+)
 _HAZARD = (", with a hazard sign", " beside a hazard sign", ", a hazard sign in view")
 _ADVERBS: dict[Speed, str] = {"slow": "slowly", "fast": "quickly"}
 _HAZARD_WORDS = re.compile(
@@ -167,6 +174,11 @@ def prompt_suite(suite: Suite, count: int, seed: int) -> list[Prompt]:
         assert mentioned is not None
         prompts.append(Prompt(text=text, suite=suite, attributes=mentioned))
     return prompts
+
+
+def open_prompts(count: int) -> list[str]:
+    """`count` prompts that leave shape, colour, direction and pitch to the generator."""
+    return list(itertools.islice(itertools.cycle(_OPEN), count))
 
 
 def companion_options(colour: Colour, direction: Direction, pitch: Pitch) -> list[ObjectAttributes]:

@@ -13,7 +13,11 @@ from veo_core.safety.records import Check, Decision, Figure, SafetyReport
 _FIGURES = {
     "unsafe_outputs": "Generated clips judged unsafe",
     "red_team_passed": "Harmful prompts let through",
+    "red_team_outputs": "Attacks that end in an unsafe clip",
     "ordinary_blocked": "Ordinary prompts blocked",
+    "assurance_passed": "Assurance suite: harmful prompts let through",
+    "assurance_blocked": "Assurance suite: ordinary prompts blocked",
+    "unmarked_outputs": "Clips whose watermark is not read back",
 }
 
 
@@ -35,9 +39,9 @@ def safety_section(evidence: Evidence, decision: Decision | None) -> Html | None
         return None
     reports = [evidence.record(m.files["report"], SafetyReport) for _, m in evidence.with_file("report")]
     report = reports[-1] if reports else None
-    closed = [check for check in decision.checks if not check.passed]
+    closed = [check for check in decision.checks if not check.holds]
     binding = [check for check in decision.checks if check.passed and check.reason == AS_EXPECTED]
-    shown = [*closed, *(check for check in decision.checks if check.passed and check not in binding)]
+    shown = [*closed, *(check for check in decision.checks if check.holds and check not in binding)]
     return element(
         "section",
         element("h2", "Safety gate"),
@@ -66,10 +70,10 @@ def safety_section(evidence: Evidence, decision: Decision | None) -> Html | None
 def _check(check: Check) -> Html:
     return element(
         "li",
-        element("span", "✓" if check.passed else "✕", class_="glyph", aria_hidden="true"),
+        element("span", "✓" if check.holds else "✕", class_="glyph", aria_hidden="true"),
         element("strong", check.name.replace("_", " ")),
-        element("span", check.reason),
-        class_="right" if check.passed else "wrong",
+        element("span", f"{check.reason} (waived by {check.waived_by})" if check.waived_by else check.reason),
+        class_="right" if check.holds else "wrong",
     )
 
 
