@@ -119,7 +119,12 @@ def test_register_refuses_a_part_without_weights(evidence, part):
 def test_register_refuses_evidence_about_other_weights(evidence, part):
     files = evidence.parts[part].files | {"weights": evidence.store.put_bytes(b"others", ".safetensors")}
     other = evidence.parts[part].model_copy(update={"files": files})
-    refused(evidence, "clips of other weights", **{part: other})
+    refused(evidence, f"the clips were made with another {part}_weights than this", **{part: other})
+
+
+def test_register_refuses_a_report_about_another_model_of_the_same_clips(evidence):
+    evidence.report = evidence.report.model_copy(update={"model": "0" * 64})
+    refused(evidence, "report is about this model: found 000000000000")
 
 
 def entry_files(evidence: Evidence) -> list[FileRef]:

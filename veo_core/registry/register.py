@@ -95,6 +95,7 @@ def run(
     sign_offs = _read(safety, "sign_offs", SignOffs, store)
     parts = {"video_vae": video_vae, "audio_vae": audio_vae, "base": base, "upsampler": upsampler}
     files = _model_files(parts)
+    _require_clips_of(files, _read(generated, "model", ModelFiles, store))
     bindings = Bindings(
         model=files.digest,
         generated=generated.digest,
@@ -113,8 +114,6 @@ def run(
         waivers=sign_offs.waivers,
     )
     _require_open(decision, _read(safety, "decision", Decision, store))
-    if _read(generated, "model", ModelFiles, store) != files:
-        raise UsageError("not registered: the evidence is about clips of other weights than these")
     behind = {
         "dataset": dataset,
         "latents": latents,
@@ -193,6 +192,12 @@ def _model_files(parts: dict[str, Manifest]) -> ModelFiles:
                 raise UsageError(f"not registered: the manifest of {role} holds no file {kind!r}")
             files[f"{role}_{kind}"] = manifest.files[kind]
     return ModelFiles.model_validate(files)
+
+
+def _require_clips_of(files: ModelFiles, filmed_with: ModelFiles) -> None:
+    other = [name for name in ModelFiles.model_fields if getattr(files, name) != getattr(filmed_with, name)]
+    if other:
+        raise UsageError(f"not registered: the clips were made with another {', '.join(other)} than this")
 
 
 def _training_run(parts: dict[str, Manifest], context: Context) -> TrainingRun:
