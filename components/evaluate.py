@@ -8,7 +8,7 @@ from kfp.dsl import Dataset, Input, Output, OutputPath
 from components.stage import CPU, Launch, stage_container
 
 POOL = CPU
-CACHED = False
+CACHED = True
 
 
 def build(launch: Launch) -> Any:

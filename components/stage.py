@@ -3,7 +3,7 @@
 Each component's file says in which POOL its stage runs, and whether remote targets take CACHED results for
 it. They do where equal inputs give equal bytes: not for what runs on accelerators, which round differently
 from run to run, nor for what reads or changes the world outside: the footage (collect), the registered models
-(evaluate, register).
+(register).
 """
 
 from typing import Any, NamedTuple

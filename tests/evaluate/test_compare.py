@@ -6,12 +6,10 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from veo_core.evaluate.baseline import Baseline, last_registered, remember
 from veo_core.evaluate.compare import differences_of, holm, promotion
 from veo_core.evaluate.following import score_attributes
 from veo_core.evaluate.records import ClipScore, SeenObject
-from veo_core.records.files import FileRef, TableRef
-from veo_core.storage import Store
+from veo_core.records.files import FileRef
 from veo_core.world.grammar import parse, prompt_suite
 
 MEDIA = FileRef(path="objects/aa/a.mp4", sha256="a" * 64, bytes=1)
@@ -155,15 +153,3 @@ def test_holm_is_the_step_down_procedure(p_values):
     adjusted = holm(p_values)
     assert {i for i, p in enumerate(adjusted) if p <= 0.05} == rejected
     assert all(a >= p for a, p in zip(adjusted, p_values, strict=True))
-
-
-def test_last_registered_model_is_the_newest_other_one(tmp_path):
-    store = Store(str(tmp_path))
-    scores = TableRef(path="objects/x.parquet", sha256="x", bytes=1, rows=1)
-    lines = [Baseline(model=f"veo-world@{n}", generated=f"g{n}", scores=scores) for n in (1, 2)]
-    assert last_registered(store, "veo-world", generated="g1") is None
-    for line in (*lines, lines[0]):
-        remember(store, "veo-world", line)
-    assert last_registered(store, "veo-world", generated="new") == lines[1]
-    assert last_registered(store, "veo-world", generated="g2") == lines[0]
-    assert last_registered(store, "other", generated="new") is None

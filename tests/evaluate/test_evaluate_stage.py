@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 
 from veo_core.errors import UsageError
-from veo_core.evaluate.baseline import Baseline, remember
-from veo_core.evaluate.compare import Promotion
 from veo_core.evaluate.evaluate import EvaluateConfig, run
 from veo_core.evaluate.memorise import Neighbour
 from veo_core.evaluate.records import ClipScore, ConfusionRow, EvaluationSummary, SummaryRow
@@ -84,10 +82,18 @@ class Bench:
         self.generated: list[GeneratedClip] = []
         self.real: list[Clip] = []
 
-    def add(self, index: int, *, prompt: str | None = None, delay: float = 0.0, silent: bool = False) -> None:
+    def add(
+        self,
+        index: int,
+        *,
+        prompt: str | None = None,
+        delay: float = 0.0,
+        silent: bool = False,
+        split: str = "seen",
+    ) -> None:
         data, caption = film(index, delay=delay, silent=silent)
         media = self.store.put_bytes(data, ".mp4")
-        self.generated.append(generated_clip(media, prompt or caption, index))
+        self.generated.append(generated_clip(media, prompt or caption, index, split=split))
 
     def add_real(self, index: int) -> None:
         data, caption = film(index)
@@ -286,23 +292,18 @@ def test_a_training_clip_passed_off_as_generated_is_called_memorised(bench):
     assert bench.row(manifest, "memorised").value == 0.5
 
 
-def test_a_candidate_is_held_against_the_last_registered_model(bench):
+def test_clips_for_the_safety_evaluation_are_measured_and_change_no_figure(bench):
     for index in range(8):
         bench.add(index)
-    first = bench.run("one")
-    verdict = promotion_of(bench, first)
-    assert verdict.promote
-    assert verdict.baseline == ""
-    baseline = Baseline(model="veo-world@1", generated="g" * 64, scores=first.tables["scores"])
-    remember(bench.store, "veo-world", baseline)
-    again = promotion_of(bench, bench.run("two"))
-    assert (again.baseline, again.promote) == ("veo-world@1", False)
-    assert {row.metric for row in again.differences} >= {"following_all", "flicker", "sync_share_100ms"}
-    assert promotion_of(bench, bench.run("three", compare_with="")).baseline == ""
-
-
-def promotion_of(bench: Bench, manifest: Manifest) -> Promotion:
-    return Promotion.model_validate_json(bench.store.get_bytes(manifest.files["promotion"]))
+        bench.add_real(100 + index)
+    bench.real[-1] = bench.real[-1].model_copy(update={"split": "train"})
+    before = bench.run("one")
+    bench.add(7, split="red_team")
+    bench.add(300, split="unspecified", silent=True)
+    after = bench.run("two")
+    assert {score.split for score in bench.scores(after)} == {"seen", "real", "unspecified", "red_team"}
+    for table in ("summary", "confusion", "features", "neighbours"):
+        assert after.tables[table] == before.tables[table]
 
 
 def test_weights_that_are_not_there_end_the_stage_before_it_measures(bench):

@@ -26,7 +26,7 @@ ACCELERATED = {
     "train-upsampler",
     "generate",
 }
-NOT_CACHED = ACCELERATED | {"collect", "evaluate", "register"}
+NOT_CACHED = ACCELERATED | {"collect", "register"}
 
 
 def read(path: Path) -> list[dict[str, Any]]:

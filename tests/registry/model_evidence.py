@@ -3,8 +3,9 @@
 import datetime
 from typing import Any
 
+from veo_core.evaluate.following import score_attributes
 from veo_core.evaluate.intervals import wilson
-from veo_core.evaluate.records import EvaluationSummary, SummaryRow
+from veo_core.evaluate.records import ClipScore, EvaluationSummary, SeenObject, SummaryRow
 from veo_core.records.clip import Clip, MediaFacts, Signals, Source
 from veo_core.records.files import FileRef
 from veo_core.records.generated import ModelFiles
@@ -14,17 +15,24 @@ from veo_core.safety.gate import Bindings, decide
 from veo_core.safety.records import Decision, Figure, Policy, SafetyReport, SignOffs
 from veo_core.stage import Context, Result
 from veo_core.storage import Store
+from veo_core.world.grammar import parse, prompt_suite
 
 PARTS = ("video_vae", "audio_vae", "base", "upsampler")
 
 
 class Evidence:
-    """Manifests of a small model, good enough to be registered."""
+    """Manifests of a small model, good enough to be registered, that follows a share `follows` of prompts."""
 
     def __init__(
-        self, store: Store, *, weights: bytes = b"w", files: dict[str, dict[str, FileRef]] | None = None
+        self,
+        store: Store,
+        *,
+        weights: bytes = b"w",
+        files: dict[str, dict[str, FileRef]] | None = None,
+        follows: float = 0.5,
     ) -> None:
         self.store = store
+        self.follows = follows
         self.context = Context(stage="register", store=store, seed=0, key="k" * 32, workers=1)
         self.policy = Policy()
         self.sign_offs = SignOffs()
@@ -60,9 +68,13 @@ class Evidence:
         )
 
     def register(
-        self, name: str = "veo-world", registry: dict[str, Any] | None = None, **changes: Any
+        self,
+        name: str = "veo-world",
+        registry: dict[str, Any] | None = None,
+        intended_use: str = "tests",
+        **changes: Any,
     ) -> Result:
-        values = {"name": name, "registry": registry or {"kind": "local"}}
+        values = {"name": name, "registry": registry or {"kind": "local"}, "intended_use": intended_use}
         config = RegisterConfig.parse(values, where="register")
         return run(**(self.manifests() | changes), config=config, context=self.context)
 
@@ -128,8 +140,39 @@ class Evidence:
         )
 
     def _evaluation(self) -> Manifest:
-        ref = self.store.put_bytes(self.summary.to_bytes(), ".json")
-        return Manifest(stage="evaluate", config_digest="c" * 64, files={"summary": ref})
+        return Manifest(
+            stage="evaluate",
+            config_digest="c" * 64,
+            tables={"scores": self.store.put_table(_scores(self.follows), ClipScore)},
+            files={"summary": self.store.put_bytes(self.summary.to_bytes(), ".json")},
+        )
+
+
+def _scores(follows: float) -> list[ClipScore]:
+    """Scores of 40 clips, of which the first ones show what their prompts say and the others nothing."""
+    media = FileRef(path="objects/aa/a.mp4", sha256="a" * 64, bytes=1)
+    scores = []
+    for number, prompt in enumerate(prompt_suite("seen", 40, 0)):
+        wanted = parse(prompt.text)
+        assert wanted is not None
+        right = number < follows * 40
+        names = SeenObject.model_fields
+        shown = wanted.objects if right else ()
+        seen = [SeenObject(**{name: getattr(item, name) or "" for name in names}) for item in shown]
+        pitch = wanted.pitch if right else None
+        scores.append(
+            ClipScore(
+                clip_id="a" * 64,
+                group="generated",
+                prompt=prompt.text,
+                split="seen",
+                mode="t2v",
+                media=media,
+                attributes=score_attributes(wanted, seen, pitch or ""),
+                flicker=1.0,
+            )
+        )
+    return scores
 
 
 def row(metric: str, split: str, hits: int, n: int = 32) -> SummaryRow:

@@ -7,6 +7,7 @@ import pytest
 from model_evidence import PARTS, Evidence, figure
 
 from veo_core.errors import UsageError
+from veo_core.evaluate.compare import Promotion
 from veo_core.records.files import FileRef
 from veo_core.registry.local import list_models, load
 from veo_core.registry.register import RegisterConfig
@@ -52,6 +53,84 @@ def test_register_of_another_model_gives_the_next_version_of_its_name(evidence):
     first, second = (load(evidence.store, f"veo-world@{n}").description.files for n in (1, 2))
     assert first.base_weights == evidence.parts["base"].files["weights"]
     assert second.base_weights == other.parts["base"].files["weights"]
+
+
+def promotion_of(evidence: Evidence, reference: str) -> Promotion:
+    verdict = load(evidence.store, reference).promotion
+    assert verdict is not None
+    return verdict
+
+
+def default(evidence: Evidence) -> str:
+    return load(evidence.store, "veo-world@default").reference
+
+
+def test_first_model_of_a_name_is_promoted(evidence):
+    manifest = evidence.register().manifest
+    verdict = promotion_of(evidence, "veo-world@1")
+    assert (verdict.promote, verdict.baseline) == (True, "")
+    assert default(evidence) == "veo-world@1"
+    stored = Promotion.model_validate_json(evidence.store.get_bytes(manifest.files["promotion"]))
+    assert stored == verdict
+
+
+@pytest.mark.parametrize(
+    ("follows", "promoted", "reason"),
+    [
+        (0.9, True, "better than veo-world@1: following_all (seen t2v)"),
+        (0.5, False, "nothing is significantly better than veo-world@1"),
+        (0.1, False, "worse than veo-world@1: following_all (seen t2v)"),
+    ],
+)
+def test_next_model_is_promoted_where_it_is_better_and_registered_either_way(
+    evidence, follows, promoted, reason
+):
+    evidence.register()
+    other = Evidence(evidence.store, weights=b"other", follows=follows)
+    result = other.register()
+    assert result.outputs == {"model": "veo-world@2"}
+    verdict = promotion_of(evidence, "veo-world@2")
+    assert (verdict.promote, verdict.baseline) == (promoted, "veo-world@1")
+    assert verdict.reason.startswith(reason)
+    assert load(evidence.store, "veo-world@latest").reference == "veo-world@2"
+    assert default(evidence) == ("veo-world@2" if promoted else "veo-world@1")
+    card = evidence.store.get_bytes(result.manifest.files["card"]).decode()
+    assert f"{'Promoted' if promoted else 'Not promoted'}: {reason}" in card
+
+
+def test_a_model_is_held_against_the_one_promoted_last_and_not_against_a_worse_one_between(evidence):
+    evidence.register()
+    Evidence(evidence.store, weights=b"worse", follows=0.1).register()
+    Evidence(evidence.store, weights=b"as good", follows=0.5).register()
+    assert promotion_of(evidence, "veo-world@3").baseline == "veo-world@1"
+    assert default(evidence) == "veo-world@1"
+
+
+def test_register_again_changes_neither_verdict_nor_default(evidence):
+    first = evidence.register()
+    better = Evidence(evidence.store, weights=b"better", follows=0.9)
+    second = better.register()
+    assert evidence.register().manifest.to_bytes() == first.manifest.to_bytes()
+    assert better.register().manifest.to_bytes() == second.manifest.to_bytes()
+    assert default(evidence) == "veo-world@2"
+
+
+def test_the_same_clips_under_other_papers_get_the_verdict_of_their_model(evidence):
+    evidence.register()
+    evidence.register(intended_use="teaching")
+    assert promotion_of(evidence, "veo-world@2").promote
+    Evidence(evidence.store, weights=b"better", follows=0.9).register()
+    evidence.register(intended_use="research")
+    assert promotion_of(evidence, "veo-world@4").baseline == "veo-world@3"
+    assert default(evidence) == "veo-world@3"
+
+
+def test_without_the_scores_of_the_model_before_there_is_no_promotion(evidence, tmp_path):
+    evidence.register()
+    (tmp_path / "store" / load(evidence.store, "veo-world@1").description.scores.path).unlink()
+    Evidence(evidence.store, weights=b"better", follows=0.9).register()
+    assert "the scores of veo-world@1 are not in the store" in promotion_of(evidence, "veo-world@2").reason
+    assert default(evidence) == "veo-world@1"
 
 
 def refused(evidence: Evidence, match: str, **changes: Any) -> None:
@@ -157,6 +236,7 @@ def test_load_finds_every_altered_and_every_missing_file(evidence, tmp_path):
         ("veo-world", "expected NAME@VERSION"),
         ("veo-world@", "expected NAME@VERSION"),
         ("veo-world@0", "expected NAME@VERSION"),
+        ("nobody@default", "there are: veo-world"),
         ("veo-world@2", "versions of veo-world are 1 to 1"),
         ("nobody@1", "there are: veo-world"),
     ],

@@ -89,7 +89,7 @@ def signals() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--root", "empty"], "model 'veo-world@latest': no model of this name is registered"),
+        (["--root", "empty"], "model 'veo-world@default': no model of this name is registered"),
         (["--root", "none"], "store none: there is no such folder"),
         (["--model", "file:///missing/model"], "model file:///missing/model"),
         (["--model", "."], "it holds no model_index.json"),
@@ -118,7 +118,7 @@ def test_prediction_routes_and_port_are_vertex_ones_or_the_usual_ones():
     own = read_settings([], {})
     assert (own.host, own.port, own.inline) == ("127.0.0.1", 8080, True)
     assert (own.health_route, own.predict_route) == ("/health", "/predict")
-    assert (own.model, own.root, own.output) == ("veo-world@latest", "store", "served")
+    assert (own.model, own.root, own.output) == ("veo-world@default", "store", "served")
     assert read_settings(["--port", "1"], environment).port == 1
 
 

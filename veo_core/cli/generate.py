@@ -35,7 +35,7 @@ def add_parser(subcommands: Any) -> None:
     )
     parser.add_argument(
         "--model",
-        default="veo-world@latest",
+        default="veo-world@default",
         metavar="REF",
         help="NAME, NAME@VERSION, a run's id, 'latest' for the latest run, or an exported folder",
     )

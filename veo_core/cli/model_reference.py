@@ -39,15 +39,15 @@ def open_model(
 
 
 def find_model(reference: str, *, store: Store, runs_dir: Path) -> tuple[ModelFiles, ModelIdentity]:
-    """The stored files of a model and what it is called: `NAME@VERSION`, `NAME` for its latest version, or a
-    run that trained one.
+    """The stored files of a model and what it is called: `NAME@VERSION`, `NAME` for the version promoted
+    last, or a run that trained one.
 
     Raises:
         UsageError: there is no such model.
     """
     names = sorted({line.name for line in list_models(store)})
     if "@" in reference or reference in names:
-        entry = load(store, reference if "@" in reference else f"{reference}@latest")
+        entry = load(store, reference if "@" in reference else f"{reference}@default")
         return entry.description.files, identity_of(entry, store)
     if reference == runs.LATEST or any(runs_dir.glob(f"{reference}*/run.json")):
         files = _of_run(runs.run_folder(runs_dir, reference), store)

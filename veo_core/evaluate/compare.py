@@ -1,4 +1,4 @@
-"""A candidate against the model that was registered last, on the same prompts.
+"""A candidate against the version of its name that was promoted last, on the same prompts.
 
 Clips are paired by what was asked: split, mode, prompt and seed where both have the seed, else the prompt.
 For each metric with a direction, prompts are resampled for the interval of the difference, and systems are
@@ -18,6 +18,7 @@ from veo_core.evaluate.metrics.catalogue import CLIP_METRICS
 from veo_core.evaluate.metrics.declaration import ClipMetric
 from veo_core.evaluate.records import ClipScore
 from veo_core.records.base import Record
+from veo_core.records.generated import SAFETY_SPLITS
 
 SCHEMA_VERSION = 1
 LEVEL = 0.05
@@ -49,7 +50,7 @@ class Difference(Record):
 
 
 class Promotion(Record):
-    """Whether a candidate is to replace the last registered model, and why.
+    """Whether a candidate is to replace the version that was promoted last, and why.
 
     The rule: no metric significantly worse, at least one significantly better. Without a predecessor there
     is nothing to be worse than.
@@ -57,7 +58,7 @@ class Promotion(Record):
 
     schema_version: int = SCHEMA_VERSION
     candidate: str = Field(description="digest of the manifest of the generated clips")
-    baseline: str = Field(description="NAME@VERSION; empty where no other model is registered")
+    baseline: str = Field(description="NAME@VERSION; empty where no other model was promoted")
     promote: bool
     reason: str
     differences: list[Difference]
@@ -70,13 +71,13 @@ def promotion(
 
     Args:
         candidate: scores of its clips.
-        baseline: scores of the clips of the model that was registered last.
+        baseline: scores of the clips of the version that was promoted last.
         generated: digest of the manifest of the candidate's clips.
         model: NAME@VERSION of that model; empty where there is none.
         seed: of resampling and exchanges.
     """
     if not model:
-        reason = "no other model of this name is registered"
+        reason = "no other model of this name was promoted"
         return Promotion(candidate=generated, baseline="", promote=True, reason=reason, differences=[])
     differences = differences_of(candidate, baseline, seed=seed)
     named = {verdict: [d for d in differences if d.verdict == verdict] for verdict in ("better", "worse")}
@@ -199,10 +200,10 @@ def _total(metric: ClipMetric, clips: list[ClipScore]) -> tuple[float, float]:
 
 
 def _by_place(scores: Sequence[ClipScore]) -> dict[tuple[str, str], dict[str, list[ClipScore]]]:
-    """Generated clips by split and mode, then by prompt."""
+    """Generated clips by split and mode, then by prompt, but for those of `SAFETY_SPLITS`."""
     places: dict[tuple[str, str], dict[str, list[ClipScore]]] = {}
     for score in scores:
-        if score.group == "generated":
+        if score.group == "generated" and score.split not in SAFETY_SPLITS:
             prompts = places.setdefault((score.split, score.mode), {})
             prompts.setdefault(score.prompt, []).append(score)
     return places

@@ -1,12 +1,10 @@
-"""Score generated clips beside real clips of the dataset: detectors, distances, memorisation, promotion."""
+"""Score generated clips beside real clips of the dataset: detectors, distances, memorisation."""
 
 from functools import partial
 
 from pydantic import Field, ValidationError
 
 from veo_core.errors import UsageError
-from veo_core.evaluate.baseline import last_registered
-from veo_core.evaluate.compare import Promotion, promotion
 from veo_core.evaluate.measure import measure_all
 from veo_core.evaluate.memorise import (
     Neighbour,
@@ -32,7 +30,7 @@ from veo_core.evaluate.records import (
 from veo_core.evaluate.summary import estimate_row, not_run, summarise
 from veo_core.records.base import Record
 from veo_core.records.clip import Clip
-from veo_core.records.generated import GeneratedClip, ModelFiles
+from veo_core.records.generated import SAFETY_SPLITS, GeneratedClip, ModelFiles
 from veo_core.records.manifest import Manifest
 from veo_core.records.tables import sorted_by
 from veo_core.stage import Context, stage_main
@@ -64,14 +62,12 @@ class EvaluateConfig(Record):
     networks: NetworksConfig = Field(
         default_factory=NetworksConfig, description="weights of published metrics, by path and sha256"
     )
-    compare_with: str = Field(
-        default="veo-world",
-        description="name of the model whose last registered version is held against this",
-    )
 
 
 def run(*, generated: Manifest, dataset: Manifest, config: EvaluateConfig, context: Context) -> Manifest:
     """Measure every generated clip, and as many real ones, and summarise them with intervals.
+
+    Clips for the safety evaluation alone are measured, and in no summary.
 
     Raises:
         UsageError: a manifest lacks its table of clips, nothing was generated, or weights are not as stated.
@@ -89,16 +85,17 @@ def run(*, generated: Manifest, dataset: Manifest, config: EvaluateConfig, conte
         )
     )
     scores = sorted_by((row.score for row in measured), "group", "split", "mode", "prompt", "seed", "clip_id")
+    shown = [row for row in measured if row.score.split not in SAFETY_SPLITS]
+    counted = [score for score in scores if score.split not in SAFETY_SPLITS]
     features = sorted_by(
-        (row for one in measured for row in one.features), "space", "group", "mode", "prompt", "clip_id"
+        (row for one in shown for row in one.features), "space", "group", "mode", "prompt", "clip_id"
     )
-    rows = summarise(scores, seed=context.seed, features=features, missing=missing(config.networks))
-    neighbours = _neighbours(measured, clips, config, context)
+    rows = summarise(counted, seed=context.seed, features=features, missing=missing(config.networks))
+    neighbours = _neighbours(shown, clips, config, context)
     rows += _memorised_rows(neighbours)
     rows += _rebuilt(generated, real[: config.rebuilt_clips], context)
-    verdict = _promotion(scores, generated, config, context)
     summary = EvaluationSummary(generated=generated.digest, dataset=dataset.digest, rows=rows)
-    _show(rows, verdict)
+    _show(rows)
     return Manifest(
         stage=context.stage,
         config_digest=config.digest,
@@ -107,15 +104,12 @@ def run(*, generated: Manifest, dataset: Manifest, config: EvaluateConfig, conte
             "scores": store.put_table(scores, ClipScore),
             "summary": store.put_table(rows, SummaryRow),
             "confusion": store.put_table(
-                confusions([score for score in scores if score.group == "generated"]), ConfusionRow
+                confusions([score for score in counted if score.group == "generated"]), ConfusionRow
             ),
             "features": store.put_table(features, ClipFeatures),
             "neighbours": store.put_table(neighbours, Neighbour),
         },
-        files={
-            "summary": store.put_bytes(summary.to_bytes(), ".json"),
-            "promotion": store.put_bytes(verdict.to_bytes(), ".json"),
-        },
+        files={"summary": store.put_bytes(summary.to_bytes(), ".json")},
         metrics={
             "/".join(filter(None, (r.metric, r.split, r.mode))): r.value for r in rows if r.value is not None
         },
@@ -237,32 +231,13 @@ def _rebuilt(generated: Manifest, real: list[Clip], context: Context) -> list[Su
     return reconstruction_rows(files, real, context.store, seed=context.seed)
 
 
-def _promotion(
-    scores: list[ClipScore], generated: Manifest, config: EvaluateConfig, context: Context
-) -> Promotion:
-    store = context.store
-    last = (
-        last_registered(store, config.compare_with, generated=generated.digest)
-        if config.compare_with
-        else None
-    )
-    return promotion(
-        scores,
-        store.get_table(last.scores, ClipScore) if last else [],
-        generated=generated.digest,
-        model=last.model if last else "",
-        seed=context.seed,
-    )
-
-
-def _show(rows: list[SummaryRow], verdict: Promotion) -> None:
+def _show(rows: list[SummaryRow]) -> None:
     for row in rows:
         where = f"{row.split} {row.mode}".strip()
         if row.value is not None:
             print(f"{row.metric} ({where}): {row.value:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}] n={row.n}")
         elif row.note:
             print(f"{row.metric}: {row.note}")
-    print(f"promotion: {'yes' if verdict.promote else 'no'}: {verdict.reason}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from veo_core.records.base import Record
 from veo_core.records.files import FileRef
 
 PromptSplit = Literal["seen", "held_out", "two_objects", "validation", "custom", "unspecified", "red_team"]
+SAFETY_SPLITS: frozenset[PromptSplit] = frozenset({"unspecified", "red_team"})
+"""Suites that the safety evaluation alone looks at: no figure of quality counts their clips."""
 Mode = Literal["t2v", "i2v", "v2a", "a2v"]
 
 

@@ -3,12 +3,13 @@
 import html
 from collections.abc import Iterable, Iterator, Sequence
 
+from veo_core.evaluate.compare import Promotion
 from veo_core.evaluate.records import SummaryRow
 from veo_core.registry.records import FilterQuality, ModelDescription, TrainingRun
 from veo_core.safety.records import Figure
 
 
-def model_card(reference: str, model: ModelDescription) -> str:
+def model_card(reference: str, promotion: Promotion, *, model: ModelDescription) -> str:
     """The card of a model; every word that comes from data is shown as text."""
     data = model.data
     parts = [
@@ -35,6 +36,8 @@ def model_card(reference: str, model: ModelDescription) -> str:
         _table(
             ("Metric", "Clips", "Value", "95 % interval", "n", "Real", "Chance"), map(_row, model.metrics)
         ),
+        "## Promotion",
+        *_promotion(promotion),
         "## Safety",
         _table(("Figure", "Count", "95 % interval", "No answer"), map(_safety, model.safety)),
         "Rules of the gate that opened registration:",
@@ -48,6 +51,30 @@ def model_card(reference: str, model: ModelDescription) -> str:
         _table(("Manifest", "sha256"), model.manifests.items()),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _promotion(verdict: Promotion) -> Iterator[str]:
+    """Whether it became the default version, and what differs from the one before."""
+    yield f"{'Promoted' if verdict.promote else 'Not promoted'}: {_text(verdict.reason)}."
+    decided = [found for found in verdict.differences if found.verdict != "undecided"]
+    if verdict.differences:
+        yield (
+            f"{len(verdict.differences)} comparisons with {_text(verdict.baseline)} on the same prompts; "
+            f"{len(decided)} differ significantly, all verdicts together wrong with a chance of 5 %."
+        )
+    if decided:
+        rows = (
+            (
+                found.metric.replace("_", " "),
+                f"{found.split} {found.mode}",
+                _figure(found.candidate),
+                _figure(found.baseline),
+                f"{_figure(found.ci_low)} to {_figure(found.ci_high)}",
+                found.verdict,
+            )
+            for found in decided
+        )
+        yield _table(("Metric", "Clips", "This", "Before", "Difference, 95 %", "Verdict"), rows)
 
 
 def _filters(filters: Sequence[FilterQuality]) -> Iterator[str]:

@@ -13,7 +13,7 @@ def load_generator(store: Store, reference: str, runtime: RuntimeConfig | None =
 
     Args:
         store: the store that holds the registry.
-        reference: `name@version` or `name@latest`.
+        reference: `name@version`, `name@default` or `name@latest`.
         runtime: device and precision; chosen by what is there where None.
 
     Raises:

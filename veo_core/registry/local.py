@@ -1,7 +1,8 @@
 """The registry in the store: an append-only log of models.
 
 Line k of the log is the mark `registry/k`. A model's version is one more than the lines that its name had
-before, so there is no index that could disagree with the log. One registration runs at a time.
+before, and the version `default` is the last that was promoted, so there is no index that could disagree with
+the log. One registration runs at a time.
 """
 
 import json
@@ -9,7 +10,10 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import count
 
+from pydantic import Field
+
 from veo_core.errors import UsageError
+from veo_core.evaluate.compare import Promotion
 from veo_core.records.base import Record, canonical_json, sha256_bytes
 from veo_core.records.files import FileRef
 from veo_core.records.generated import ModelFiles
@@ -26,6 +30,7 @@ class LogLine(Record):
     version: int
     content: str
     entry: FileRef
+    promoted: bool = Field(default=True, description="whether it became the version `default` of its name")
 
     @property
     def reference(self) -> str:
@@ -40,7 +45,8 @@ def list_models(store: Store) -> list[LogLine]:
 def add(
     store: Store,
     description: ModelDescription,
-    card: Callable[[str], str],
+    promotion: Callable[[ModelEntry | None], Promotion],
+    card: Callable[[str, Promotion], str],
     ml_bom: Callable[[str], bytes],
 ) -> tuple[FileRef, ModelEntry]:
     """Register a model; one that is registered already keeps its version.
@@ -48,7 +54,9 @@ def add(
     Args:
         store: the store that holds the model's files and the registry.
         description: the model.
-        card: gives the model card for the reference `name@version`.
+        promotion: judges the model against the version of its name that was promoted last, if there is one;
+            other papers on the same generated clips are not what it is held against.
+        card: gives the model card for the reference `name@version` and that verdict.
         ml_bom: gives the bill of materials, CycloneDX JSON, for it.
 
     Returns:
@@ -61,14 +69,22 @@ def add(
             return line.entry, _read(store, line)
     version = len(mine) + 1
     reference = f"{description.name}@{version}"
+    verdict = promotion(_promoted_before(store, mine, description))
     entry = ModelEntry(
         version=version,
         description=description,
-        card=store.put_bytes(card(reference).encode(), ".md"),
+        promotion=verdict,
+        card=store.put_bytes(card(reference, verdict).encode(), ".md"),
         ml_bom=store.put_bytes(ml_bom(reference), ".cdx.json"),
     )
     ref = store.put_bytes(entry.to_bytes(), ".json")
-    line = LogLine(name=description.name, version=version, content=description.digest, entry=ref)
+    line = LogLine(
+        name=description.name,
+        version=version,
+        content=description.digest,
+        entry=ref,
+        promoted=verdict.promote,
+    )
     store.set_mark(_mark(len(lines) + 1), line.to_bytes())
     return ref, entry
 
@@ -78,7 +94,7 @@ def load(store: Store, reference: str) -> ModelEntry:
 
     Args:
         store: the store that holds the registry.
-        reference: `name@version` or `name@latest`.
+        reference: `name@version`, `name@default` for the version promoted last, or `name@latest`.
 
     Raises:
         UsageError: no such model, or a file of it is missing or was altered.
@@ -106,10 +122,17 @@ def entry_digest(store: Store, entry: ModelEntry) -> str:
     return next(line.entry.sha256 for line in _log(store) if line.reference == entry.reference)
 
 
+def _promoted_before(store: Store, versions: list[LogLine], model: ModelDescription) -> ModelEntry | None:
+    """The version promoted last that was found good on other clips than the model's."""
+    promoted = (_read(store, line) for line in reversed(versions) if line.promoted)
+    generated = model.manifests["generated"]
+    return next((entry for entry in promoted if entry.description.manifests["generated"] != generated), None)
+
+
 def _find(store: Store, reference: str) -> LogLine:
     name, separator, version = reference.partition("@")
-    if not separator or not re.fullmatch(r"latest|[1-9][0-9]*", version):
-        raise UsageError(f"model {reference!r}: expected NAME@VERSION or NAME@latest")
+    if not separator or not re.fullmatch(r"default|latest|[1-9][0-9]*", version):
+        raise UsageError(f"model {reference!r}: expected NAME@VERSION, NAME@default or NAME@latest")
     lines = list_models(store)
     mine = [line for line in lines if line.name == name]
     if not mine:
@@ -117,6 +140,8 @@ def _find(store: Store, reference: str) -> LogLine:
         raise UsageError(f"model {reference!r}: no model of this name is registered; there are: {known}")
     if version == "latest":
         return mine[-1]
+    if version == "default":
+        return next(line for line in reversed(mine) if line.promoted)
     found = next((line for line in mine if line.version == int(version)), None)
     if found is None:
         raise UsageError(f"model {reference!r}: the versions of {name} are 1 to {len(mine)}")

@@ -2,9 +2,10 @@
 
 from pydantic import Field
 
+from veo_core.evaluate.compare import Promotion
 from veo_core.evaluate.records import SummaryRow
 from veo_core.records.base import Record
-from veo_core.records.files import FileRef
+from veo_core.records.files import FileRef, TableRef
 from veo_core.records.generated import ModelFiles
 from veo_core.safety.records import Decision, Figure, SignOffs
 
@@ -77,6 +78,9 @@ class ModelDescription(Record):
     manifests: dict[str, str] = Field(description="digest of every manifest behind the model, by its role")
     data: TrainingData
     metrics: list[SummaryRow]
+    scores: TableRef | None = Field(
+        default=None, description="scores of its generated clips; None of models of earlier versions"
+    )
     safety: list[Figure]
     decision: Decision
     sign_offs: SignOffs = Field(
@@ -95,6 +99,9 @@ class ModelEntry(Record):
     schema_version: int = SCHEMA_VERSION
     version: int = Field(ge=1)
     description: ModelDescription
+    promotion: Promotion | None = Field(
+        default=None, description="whether it took the alias; None of earlier versions, which all did"
+    )
     card: FileRef = Field(description="the model card, Markdown")
     ml_bom: FileRef | None = Field(
         default=None, description="bill of materials, CycloneDX JSON; None of models of earlier versions"

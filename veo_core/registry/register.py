@@ -9,7 +9,6 @@ from typing import TypeVar
 from pydantic import Field, ValidationError
 
 from veo_core.errors import UsageError
-from veo_core.evaluate.baseline import Baseline, remember
 from veo_core.evaluate.records import EvaluationSummary
 from veo_core.provenance.claim import PRODUCT, product_version
 from veo_core.records.base import Record
@@ -20,6 +19,7 @@ from veo_core.registry.card import model_card
 from veo_core.registry.config import LocalConfig, RegistryConfig
 from veo_core.registry.local import NAME_PATTERN, add
 from veo_core.registry.ml_bom import ml_bom
+from veo_core.registry.promotion import judge_promotion, keep_scores
 from veo_core.registry.records import (
     FilterQuality,
     LicenceCount,
@@ -83,8 +83,9 @@ def run(
 ) -> Result:
     """Replay the gate on the evidence; where it opens, write the registry entry and the model card.
 
-    Then the model is published in the registry that the configuration names, and gets its alias there.
-    Registering equal inputs again gives the same version, in every registry.
+    Then the model is published in the registry that the configuration names. Where it is the first of its
+    name, or better than the version promoted last and worse in nothing, it becomes the default version and
+    gets the alias there. Registering equal inputs again gives the same version, in every registry.
 
     Raises:
         UsageError: evidence is missing, stale or altered, the gate is closed, or the other registry refuses.
@@ -114,6 +115,8 @@ def run(
         waivers=sign_offs.waivers,
     )
     _require_open(decision, _read(safety, "decision", Decision, store))
+    if "scores" not in evaluation.tables:
+        raise UsageError("not registered: the manifest of stage 'evaluate' holds no table of scores")
     behind = {
         "dataset": dataset,
         "latents": latents,
@@ -129,6 +132,7 @@ def run(
         manifests={role: manifest.digest for role, manifest in behind.items()},
         data=_training_data(dataset, store),
         metrics=summary.rows,
+        scores=keep_scores(evaluation.tables["scores"], store),
         safety=report.figures,
         decision=decision,
         sign_offs=sign_offs,
@@ -140,17 +144,21 @@ def run(
     )
     remote = open_remote(config.registry, store)
     ref, entry = add(
-        store, description, partial(model_card, model=description), partial(ml_bom, model=description)
+        store,
+        description,
+        promotion=partial(judge_promotion, description, store=store, seed=context.seed),
+        card=partial(model_card, model=description),
+        ml_bom=partial(ml_bom, model=description),
     )
+    verdict = entry.promotion
+    assert verdict is not None
     print(f"registered {entry.reference}")
-    if "scores" in evaluation.tables:
-        scores = evaluation.tables["scores"]
-        baseline = Baseline(model=entry.reference, generated=generated.digest, scores=scores)
-        remember(store, config.name, baseline)
+    print(f"{'promoted' if verdict.promote else 'not promoted'}: {verdict.reason}")
     artifacts = {}
     if remote is not None:
         published = remote.publish(Registration(store, entry))
-        remote.promote(published)
+        if verdict.promote:
+            remote.promote(published)
         print(f"published {entry.reference} as {published.uri}")
         if config.registry.kind == "vertex":
             artifacts["vertex_model"] = External(published.uri, {"resourceName": published.resource_name})
@@ -158,7 +166,12 @@ def run(
         stage=context.stage,
         config_digest=config.digest,
         rows=1,
-        files={"entry": ref, "card": entry.card, **({"ml_bom": entry.ml_bom} if entry.ml_bom else {})},
+        files={
+            "entry": ref,
+            "card": entry.card,
+            "promotion": store.put_bytes(verdict.to_bytes(), ".json"),
+            **({"ml_bom": entry.ml_bom} if entry.ml_bom else {}),
+        },
         metrics={"version": float(entry.version)},
     )
     return Result(manifest, {"model": entry.reference}, artifacts)

@@ -26,7 +26,7 @@ def load_model(reference: str, root: str) -> ServedModel:
     """A registered model, or one that `veo export model` wrote to a folder.
 
     Args:
-        reference: NAME@VERSION, NAME@latest, a folder, or the URI of one.
+        reference: NAME@VERSION, NAME@default, a folder, or the URI of one.
         root: the store of the registry; a folder needs none.
 
     Raises:

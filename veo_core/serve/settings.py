@@ -34,7 +34,7 @@ class Settings(Record):
     port: int = Field(ge=0, le=65535)
     health_route: str = Field(pattern=ROUTE)
     predict_route: str = Field(pattern=ROUTE)
-    model: str = Field(description="NAME@VERSION, NAME@latest, or a folder or URI of an exported model")
+    model: str = Field(description="NAME@VERSION, NAME@default, or a folder or URI of an exported model")
     root: str = Field(description="store of the registry that a name is looked up in")
     output: str = Field(description="store that clips are written to")
     inline: bool = Field(description="whether a response may hold the clips themselves")
@@ -66,7 +66,7 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         "port": arguments.port,
         "health_route": environment.get("AIP_HEALTH_ROUTE") or "/health",
         "predict_route": environment.get("AIP_PREDICT_ROUTE") or "/predict",
-        "model": arguments.model or artifacts or "veo-world@latest",
+        "model": arguments.model or artifacts or "veo-world@default",
         "root": arguments.root or artifacts or "store",
         "output": arguments.output or "served",
         "inline": "AIP_HTTP_PORT" not in environment,

@@ -79,7 +79,7 @@ def metrics_section(evidence: Evidence) -> Html | None:
         _matrix("Picture and sound", others) if others else None,
         _not_run(left_out) if left_out else None,
         _confusions(evidence, last),
-        _promotion(evidence, last),
+        _promotion(evidence),
         id="evaluation",
     )
 
@@ -128,16 +128,16 @@ def _confusion(attribute: str, counts: Mapping[tuple[str, str, str], int]) -> Ht
     return element("div", table, class_="scroll", tabindex=0, role="region", aria_label=attribute)
 
 
-def _promotion(evidence: Evidence, manifest: Manifest) -> Html | None:
-    """The comparison with the last registered model, and what follows from it."""
-    data = evidence.bytes(manifest.files["promotion"]) if "promotion" in manifest.files else None
-    if data is None:
+def _promotion(evidence: Evidence) -> Html | None:
+    """The comparison with the version promoted before, and what follows from it; none before registration."""
+    verdicts = [evidence.record(m.files["promotion"], Promotion) for _, m in evidence.with_file("promotion")]
+    if not verdicts or verdicts[-1] is None:
         return None
-    verdict = Promotion.model_validate_json(data)
+    verdict = verdicts[-1]
     decided = [found for found in verdict.differences if found.verdict != "undecided"]
     rest = [found for found in verdict.differences if found.verdict == "undecided"]
     return join(
-        element("h3", "Against the last registered model"),
+        element("h3", "Against the version promoted before"),
         element(
             "p", element("strong", "Promoted" if verdict.promote else "Not promoted"), f": {verdict.reason}."
         ),
@@ -149,7 +149,16 @@ def _promotion(evidence: Evidence, manifest: Manifest) -> Html | None:
 
 
 def _differences(rows: Sequence[Difference]) -> Html:
-    titles = ("Metric", "Clips", "Candidate", "Last", "Difference, 95 %", "Prompts", "p, adjusted", "Verdict")
+    titles = (
+        "Metric",
+        "Clips",
+        "Candidate",
+        "Before",
+        "Difference, 95 %",
+        "Prompts",
+        "p, adjusted",
+        "Verdict",
+    )
     body = [
         element(
             "tr",
