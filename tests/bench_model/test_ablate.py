@@ -19,7 +19,7 @@ LAYOUT = LatentLayout(clip=ClipSpec(), video_channels=16, audio_channels=16)
 @pytest.fixture(scope="module")
 def recipe() -> dict[str, Any]:
     """The default preset, whose runs the alternatives are compared with."""
-    return load_recipe("world", None, ()).model_dump()
+    return load_recipe("world", [], []).model_dump()
 
 
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice.name)

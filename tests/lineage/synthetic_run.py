@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from veo_core.evaluate.compare import Difference, Promotion
 from veo_core.evaluate.intervals import wilson
 from veo_core.evaluate.records import AttributeScore, ClipScore, SummaryRow
 from veo_core.media.encode import encode
@@ -306,6 +307,25 @@ class SyntheticRun:
         }
         return Manifest(stage="safety_evaluation", config_digest="c" * 64, files=files), decision
 
+    def promotion(self) -> Promotion:
+        values = {
+            "metric": "following_all",
+            "split": "seen",
+            "mode": "t2v",
+            "prompts": 40,
+            "better": "higher",
+        }
+        means = {"candidate": 0.5, "baseline": 0.75, "difference": -0.25, "ci_low": -0.375, "ci_high": -0.125}
+        worse = Difference.model_validate({**values, **means, "p_value": 0.001, "verdict": "worse"})
+        undecided = worse.model_copy(update={"metric": "following_count", "verdict": "undecided"})
+        return Promotion(
+            candidate="a" * 64,
+            baseline="world@3",
+            promote=False,
+            reason=f"worse than world@3: {self.text}",
+            differences=[worse, undecided],
+        )
+
     def registered(self, decision: GateDecision) -> Manifest:
         description = ModelDescription(
             name="world",
@@ -328,7 +348,11 @@ class SyntheticRun:
             limits=[self.text],
         )
         entry = ModelEntry(version=1, description=description, card=self.store.put_bytes(b"# card", ".md"))
-        files = {"entry": self.store.put_bytes(entry.to_bytes(), ".json"), "card": entry.card}
+        files = {
+            "entry": self.store.put_bytes(entry.to_bytes(), ".json"),
+            "card": entry.card,
+            "promotion": self.store.put_bytes(self.promotion().to_bytes(), ".json"),
+        }
         return Manifest(stage="register", config_digest="c" * 64, files=files)
 
     def whole(self) -> "SyntheticRun":

@@ -92,6 +92,15 @@ def test_report_plays_every_generated_clip_from_its_own_bytes(make_run):
     assert page.text.count("✕ left → right") == 3
 
 
+def test_report_shows_why_a_registered_model_was_not_promoted(make_run):
+    run = make_run().whole()
+    run.write()
+    page = page_of(run)
+    assert "Against the version promoted before" in page.text
+    assert "Not promoted: worse than world@3: a red circle moving left." in page.text
+    assert "1 undecided" in page.text
+
+
 def test_report_shows_why_clips_were_dropped(make_run):
     run = make_run().whole()
     run.write()

@@ -116,5 +116,5 @@ def test_preset_is_a_valid_recipe_that_sets_every_parameter(
     preset: str, ir: dict[str, Any], pipeline: str
 ) -> None:
     stages = list(STAGES)[: LENGTH[pipeline]]
-    names = parameters(load_recipe(preset, None, []), "store", stages)
+    names = parameters(load_recipe(preset, [], []), "store", stages)
     assert set(names) == set(ir["root"]["inputDefinitions"]["parameters"])

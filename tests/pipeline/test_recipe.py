@@ -11,7 +11,7 @@ JUDGED = ("describe", "safety_filter", "quality_filter", "annotate", "safety_eva
 def test_one_judge_section_stands_for_every_stage_that_asks(tmp_path):
     file = tmp_path / "my.yaml"
     file.write_text("judge: {model: qwen, max_in_flight: 8}\nannotate: {judge: {model: omni}}\n")
-    recipe = load_recipe("smoke", file, ["judge.max_attempts=2"])
+    recipe = load_recipe("smoke", [file], ["judge.max_attempts=2"])
     judges = {stage: getattr(recipe, stage).judge for stage in JUDGED}
     assert {stage: judge.model for stage, judge in judges.items()} == {
         **dict.fromkeys(JUDGED, "qwen"),
@@ -21,7 +21,7 @@ def test_one_judge_section_stands_for_every_stage_that_asks(tmp_path):
 
 
 def test_parts_are_numbered_strings_that_a_loop_can_take():
-    recipe = load_recipe("smoke", None, ["parts=3"])
+    recipe = load_recipe("smoke", [], ["parts=3"])
     assert parameters(recipe, "store")["parts"] == ["0/3", "1/3", "2/3"]
 
 
@@ -38,5 +38,13 @@ def test_parts_are_numbered_strings_that_a_loop_can_take():
 )
 def test_a_wrong_setting_is_told_in_one_line_that_names_the_right_one(setting, hint):
     with pytest.raises(UsageError, match=hint) as caught:
-        load_recipe("smoke", None, [setting])
+        load_recipe("smoke", [], [setting])
     assert "\n" not in str(caught.value)
+
+
+def test_of_several_recipes_the_later_wins_and_the_others_stay(tmp_path):
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text("seed: 1\nsafety_evaluation: {frames: 2, frame_side: 32}\n")
+    second.write_text("seed: 2\nsafety_evaluation: {frames: 3}\n")
+    recipe = load_recipe("smoke", [first, second], [])
+    assert (recipe.seed, recipe.safety_evaluation.frames, recipe.safety_evaluation.frame_side) == (2, 3, 32)

@@ -1,22 +1,40 @@
 """Evidence of a small model, good enough to be registered."""
 
 import datetime
+from functools import cache
 from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from veo_core.evaluate.following import score_attributes
 from veo_core.evaluate.intervals import wilson
 from veo_core.evaluate.records import ClipScore, EvaluationSummary, SeenObject, SummaryRow
+from veo_core.records.base import sha256_bytes
 from veo_core.records.clip import Clip, MediaFacts, Signals, Source
 from veo_core.records.files import FileRef
 from veo_core.records.generated import ModelFiles
 from veo_core.records.manifest import Manifest
 from veo_core.registry.register import RegisterConfig, run
+from veo_core.safety.bias import audit, uniform
 from veo_core.safety.gate import Bindings, decide
-from veo_core.safety.records import Decision, Figure, Policy, SafetyReport, SignOffs
+from veo_core.safety.records import (
+    Approval,
+    AttackFigure,
+    Decision,
+    Figure,
+    Policy,
+    SafetyReport,
+    SignOffs,
+    Waiver,
+)
+from veo_core.safety.signatures import signed
 from veo_core.stage import Context, Result
 from veo_core.storage import Store
 from veo_core.world.grammar import parse, prompt_suite
 
+FIGURES = ("unsafe_outputs", "red_team_passed", "red_team_outputs", "ordinary_blocked", "unmarked_outputs")
+BIAS = audit("colour", ["red", "blue"] * 32, uniform(["red", "blue"]))
+TOMORROW = datetime.datetime.now(datetime.UTC).date() + datetime.timedelta(days=1)
 PARTS = ("video_vae", "audio_vae", "base", "upsampler")
 
 
@@ -55,6 +73,7 @@ class Evidence:
                 row("following_all", "seen", 30),
                 row("following_all", "held_out", 24),
                 row("sync_share_100ms", "all", 28),
+                row("memorised", "all", 0),
             ],
         )
         self.evaluation = self._evaluation()
@@ -64,7 +83,9 @@ class Evidence:
             evaluation=self.evaluation.digest,
             judge="world-detector-1",
             judge_versions=["1"],
-            figures=[figure(name) for name in ("unsafe_outputs", "red_team_passed", "ordinary_blocked")],
+            figures=[figure(name) for name in FIGURES],
+            attacks=[attacks("hazard"), attacks("violence")],
+            bias=[BIAS],
         )
 
     def register(
@@ -88,6 +109,31 @@ class Evidence:
             "evaluation": self.evaluation,
             "safety": self.safety(),
         }
+
+    def measure(self, metric: str, split: str, hits: int) -> None:
+        """Change a figure of the evaluation, and bind the report to the new one."""
+        changed = row(metric, split, hits)
+        rows = [changed if (r.metric, r.split) == (metric, split) else r for r in self.summary.rows]
+        self.summary = self.summary.model_copy(update={"rows": rows})
+        self.evaluation = self._evaluation()
+        self.report = self.report.model_copy(update={"evaluation": self.evaluation.digest})
+
+    def judge(self, **bad: int) -> None:
+        """Change figures of the report."""
+        figures = [figure(f.name, bad[f.name]) if f.name in bad else f for f in self.report.figures]
+        self.report = self.report.model_copy(update={"figures": figures})
+
+    def signed(self, *, role: str = "council", key: Ed25519PrivateKey) -> Approval:
+        return signed(Approval(role=role, **self._about(), key="0" * 64, signature=""), key)
+
+    def waived(self, rule: str, *, key: Ed25519PrivateKey, **changes: Any) -> Waiver:
+        values = {"owner": "Ada", "reason": "false alarms", "expires": TOMORROW, "key": "0" * 64}
+        about = {"rule": rule, **self._about(), "signature": ""}
+        return signed(Waiver.model_validate(about | values | changes), key)
+
+    def _about(self) -> dict[str, str]:
+        """What signatures are bound to."""
+        return {"model": self.generated.files["model"].sha256, "report": sha256_bytes(self.report.to_bytes())}
 
     def safety(self, decision: Decision | None = None) -> Manifest:
         files = {
@@ -148,6 +194,7 @@ class Evidence:
         )
 
 
+@cache
 def _scores(follows: float) -> list[ClipScore]:
     """Scores of 40 clips, of which the first ones show what their prompts say and the others nothing."""
     media = FileRef(path="objects/aa/a.mp4", sha256="a" * 64, bytes=1)
@@ -194,6 +241,19 @@ def figure(name: str, bad: int = 0, n: int = 64) -> Figure:
     estimate = wilson(bad, n)
     values = {"value": estimate.value, "ci_low": estimate.low, "ci_high": estimate.high}
     return Figure.model_validate({"name": name, "bad": bad, "unanswered": 0, "n": n, **values})
+
+
+def attacks(category: str, passed: int = 0, n: int = 16) -> AttackFigure:
+    estimate = wilson(passed, n)
+    return AttackFigure(
+        by="category",
+        name=category,
+        passed=passed,
+        n=n,
+        value=estimate.value,
+        ci_low=estimate.low,
+        ci_high=estimate.high,
+    )
 
 
 def _clip(store: Store, index: int) -> Clip:

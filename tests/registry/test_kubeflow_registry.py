@@ -76,6 +76,26 @@ def test_stage_registers_here_and_there(kubeflow, tmp_path):
     assert holder(kubeflow) == "1"
 
 
+def test_alias_goes_to_what_is_promoted_and_leaves_out_what_is_not(kubeflow, tmp_path):
+    store = Store(str(tmp_path / "store"))
+    for weights, follows, holds in ((b"w", 0.5, "1"), (b"as good", 0.5, "1"), (b"better", 0.9, "3")):
+        Evidence(store, weights=weights, follows=follows).register(registry=registry(kubeflow))
+        assert holder(kubeflow) == holds
+    assert [version["name"] for version in kubeflow.all("model_versions")] == ["1", "2", "3"]
+
+
+def test_registration_that_was_stopped_before_the_alias_moves_it_when_it_is_done_again(kubeflow, tmp_path):
+    store = Store(str(tmp_path / "store"))
+    Evidence(store).register(registry=registry(kubeflow))
+    better = Evidence(store, weights=b"better", follows=0.9)
+    kubeflow.stop_at(len(CALLS_OF_A_NEW_VERSION), late=False)
+    with pytest.raises(UsageError, match="403: stopped"):
+        better.register(registry=registry(kubeflow))
+    assert (holder(kubeflow), load(store, "veo-world@default").reference) == ("1", "veo-world@2")
+    assert better.register(registry=registry(kubeflow)).outputs == {"model": "veo-world@2"}
+    assert holder(kubeflow) == "2"
+
+
 def test_model_becomes_a_version_with_digests_figures_and_card(kubeflow, models):
     first, _ = models
     published = publish(kubeflow, first)

@@ -1,17 +1,20 @@
 """Registration: only approved, fresh and unaltered evidence; equal models share a version."""
 
+import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from model_evidence import PARTS, Evidence, figure
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from model_evidence import FIGURES, PARTS, TOMORROW, Evidence
 
 from veo_core.errors import UsageError
 from veo_core.evaluate.compare import Promotion
 from veo_core.records.files import FileRef
 from veo_core.registry.local import list_models, load
 from veo_core.registry.register import RegisterConfig
-from veo_core.safety.records import Decision, Policy
+from veo_core.safety.records import Decision, Policy, SignOffs
+from veo_core.safety.signatures import public_key
 from veo_core.storage import Store
 
 
@@ -144,10 +147,95 @@ def test_register_refuses_a_model_below_the_policy(evidence):
     refused(evidence, "following_all, held_out")
 
 
-def test_register_refuses_an_unsafe_model(evidence):
-    figures = [figure("unsafe_outputs", bad=9), *evidence.report.figures[1:]]
-    evidence.report = evidence.report.model_copy(update={"figures": figures})
+@pytest.mark.parametrize("name", FIGURES)
+def test_register_refuses_an_unsafe_or_unmarked_model(evidence, name):
+    evidence.judge(**{name: 20})
+    refused(evidence, f"{name}: 20 of 64")
+
+
+@pytest.mark.parametrize(
+    ("metric", "split", "hits"),
+    [
+        ("following_all", "held_out", 4),
+        ("following_all", "seen", 10),
+        ("sync_share_100ms", "all", 4),
+        ("memorised", "all", 12),
+    ],
+)
+def test_register_refuses_a_model_that_is_measured_worse_than_the_policy_asks(evidence, metric, split, hits):
+    evidence.measure(metric, split, hits)
+    refused(evidence, f"{metric}, {split}: ")
+
+
+KEY, OTHER_KEY = (Ed25519PrivateKey.from_private_bytes(bytes(31) + bytes([n])) for n in (1, 2))
+SIGNED = Policy(signers={"council": [public_key(KEY)]}, waiver_signers=[public_key(KEY)])
+
+
+def test_register_with_every_signature_records_who_signed(evidence):
+    evidence.policy = SIGNED
+    refused(evidence, "sign-off, council: not signed")
+    evidence.sign_offs = SignOffs(approvals=[evidence.signed(key=OTHER_KEY)])
+    refused(evidence, "sign-off, council: key .* may not sign")
+    evidence.sign_offs = SignOffs(approvals=[evidence.signed(key=KEY)])
+    card = evidence.store.get_bytes(evidence.register().manifest.files["card"]).decode()
+    assert f"| council | {public_key(KEY)[:12]} |" in card
+    assert load(evidence.store, "veo-world@1").description.sign_offs == evidence.sign_offs
+
+
+def test_register_by_a_waiver_records_owner_reason_and_expiry(evidence):
+    evidence.policy = SIGNED
+    evidence.judge(unsafe_outputs=20)
+    approvals = [evidence.signed(key=KEY)]
+    evidence.sign_offs = SignOffs(approvals=approvals)
     refused(evidence, "unsafe_outputs")
+    waiver = evidence.waived("unsafe_outputs", key=KEY)
+    evidence.sign_offs = SignOffs(approvals=approvals, waivers=[waiver])
+    card = evidence.store.get_bytes(evidence.register().manifest.files["card"]).decode()
+    row = f"| unsafe_outputs | Ada | false alarms | {waiver.expires} | {waiver.key[:12]} |"
+    assert row in card
+    assert "| unsafe_outputs | waived | " in card
+    entry = load(evidence.store, "veo-world@1").description
+    assert entry.sign_offs.waivers == [waiver]
+    assert {check.waived_by for check in entry.decision.checks if not check.passed} == {"Ada"}
+
+
+@pytest.mark.parametrize(
+    ("waiver", "reason"),
+    [
+        ({"expires": TOMORROW - datetime.timedelta(days=2)}, "expired on"),
+        ({"model": "0" * 64}, "another model or report"),
+        ({"report": "0" * 64}, "another model or report"),
+        ({"key": OTHER_KEY}, "its key may not waive"),
+        ({"rule": "sign-off, council"}, "cannot be waived"),
+        ({"rule": "report content"}, "cannot be waived"),
+        ({"rule": "report is about this model"}, "cannot be waived"),
+    ],
+)
+def test_register_refuses_a_waiver_that_does_not_hold(evidence, waiver, reason):
+    evidence.policy = SIGNED
+    evidence.judge(unsafe_outputs=20)
+    given = evidence.waived(**({"rule": "unsafe_outputs", "key": KEY} | waiver))
+    evidence.sign_offs = SignOffs(approvals=[evidence.signed(key=KEY)], waivers=[given])
+    refused(evidence, f"waiver of .*: .*{reason}")
+
+
+def test_register_refuses_an_unsigned_waiver(evidence):
+    evidence.policy = SIGNED
+    evidence.judge(unsafe_outputs=20)
+    unsigned = evidence.waived("unsafe_outputs", key=KEY).model_copy(update={"signature": ""})
+    evidence.sign_offs = SignOffs(approvals=[evidence.signed(key=KEY)], waivers=[unsigned])
+    refused(evidence, "its signature is not genuine")
+
+
+@pytest.mark.parametrize("field", Policy.model_fields)
+def test_register_refuses_a_policy_that_was_changed_after_the_decision(evidence, field):
+    value = getattr(evidence.policy, field)
+    looser = {"signers": {"council": []}, "waiver_signers": ["0" * 64], "assurance_suite": "0" * 64}
+    changed = evidence.policy.model_copy(update={field: looser.get(field, value and value / 2)})
+    assert changed != evidence.policy
+    files = evidence.safety().files | {"policy": evidence.store.put_bytes(changed.to_bytes(), ".json")}
+    safety = evidence.safety().model_copy(update={"files": files})
+    refused(evidence, "another report or policy|assurance|sign-off", safety=safety)
 
 
 def test_register_refuses_a_forged_approval(evidence):

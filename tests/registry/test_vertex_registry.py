@@ -126,6 +126,14 @@ def test_next_model_is_a_version_of_the_same_name_and_takes_the_alias(vertex, mo
     assert (first.aliases, second.aliases) == ({"default", "v1"}, {"v2", "approved"})
 
 
+def test_alias_goes_to_what_is_promoted_and_leaves_out_what_is_not(vertex, evidence):
+    settings = registry(vertex, alias="approved")
+    for weights, follows in ((b"w", 0.5), (b"as good", 0.5), (b"better", 0.9)):
+        Evidence(evidence.store, weights=weights, follows=follows).register(registry=settings)
+    aliases = [version.aliases for version in vertex.versions()]
+    assert aliases == [{"default", "v1"}, {"v2"}, {"v3", "approved"}]
+
+
 def test_alias_moves_only_after_the_evaluation_is_there(vertex, models):
     publish(vertex, models[0])
     vertex.calls.clear()

@@ -12,11 +12,16 @@ from veo_core.evaluate.records import EvaluationSummary, SummaryRow
 from veo_core.safety.bias import audit, uniform
 from veo_core.safety.gate import Bindings
 from veo_core.safety.gate import decide as decide_on
-from veo_core.safety.marks import MarkRead, unmarked_figure
 from veo_core.safety.records import Approval, AttackFigure, Figure, Policy, SafetyReport, Waiver
 from veo_core.safety.signatures import public_key, signed
 
-POLICY = Policy()
+POLICY = Policy(
+    max_red_team_category=None,
+    max_red_team_outputs=None,
+    max_bias_distance=None,
+    max_unmarked_outputs=None,
+    max_memorised=None,
+)
 TODAY = datetime.date(2026, 11, 28)
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"1")
@@ -65,7 +70,7 @@ def full_report(**changes: Any) -> SafetyReport:
         figure("red_team_outputs", 0, 40),
         figure("assurance_passed", 0, 40),
         figure("assurance_blocked", 0, 40),
-        unmarked_figure([MarkRead(clip_id=str(i), expected="7", found="7") for i in range(64)]),
+        figure("unmarked_outputs", 0, 64),
     ]
     values = {
         "figures": figures,
@@ -218,7 +223,8 @@ def test_a_metric_below_its_threshold_closes_the_gate():
 
 
 def test_a_threshold_of_none_asks_for_no_evidence():
-    policy = Policy(min_following_seen=None, min_following_held_out=None, min_sync_share=None)
+    measured = ("min_following_seen", "min_following_held_out", "min_sync_share")
+    policy = POLICY.model_copy(update=dict.fromkeys(measured))
     assert closed_by(make_report(), make_summary(rows=[]), policy) == []
 
 
@@ -291,6 +297,20 @@ def test_evidence_of_another_schema_closes_the_gate(record):
     report = record if isinstance(record, SafetyReport) else make_report()
     summary = record if isinstance(record, EvaluationSummary) else make_summary()
     assert len(closed_by(report, summary)) == 1
+
+
+@pytest.mark.parametrize("field", ["value", "ci_low", "ci_high", "passed", "n"])
+def test_an_attack_figure_that_does_not_follow_from_its_counts_closes_the_gate_even_when_bound(field):
+    first, second = full_report().attacks
+    changed = first.model_copy(update={field: getattr(first, field) + 1})
+    assert failing(full_report(attacks=[changed, second]), full_summary()) == ["red team, hazard"]
+
+
+def test_the_rule_of_memorised_clips_is_that_of_clips_from_text():
+    copies = row("memorised", "all", 8, 8).model_copy(update={"mode": "i2v"})
+    rows = [copies, *full_summary().rows]
+    assert failing(full_report(), make_summary(rows=rows)) == []
+    assert failing(full_report(), make_summary(rows=rows[:-1])) == ["memorised, all"]
 
 
 def full_summary(**changes: Any) -> EvaluationSummary:
@@ -447,14 +467,3 @@ def test_a_waiver_that_does_not_hold_closes_the_gate_and_says_why(changes):
 def test_a_waiver_of_a_key_that_may_not_waive_closes_the_gate():
     foreign = signed(waiver(UNSAFE), OTHER_KEY)
     assert f"waiver of {foreign.rule}" in failing(UNSAFE, full_summary(), waivers=[foreign])
-
-
-def test_marks_that_are_not_read_back_right_are_counted():
-    rows = [
-        MarkRead(clip_id="1", expected="7", found="7"),
-        MarkRead(clip_id="2", expected="7", found="8"),
-        MarkRead(clip_id="3", expected="7"),
-        MarkRead(clip_id="4", expected="7", found="7", problem="undecodable"),
-        MarkRead(clip_id="5"),
-    ]
-    assert (unmarked_figure(rows).bad, unmarked_figure(rows).n) == (4, 5)

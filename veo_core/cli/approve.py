@@ -3,7 +3,7 @@
 import argparse
 import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -11,6 +11,10 @@ from veo_core.errors import UsageError
 from veo_core.records.base import read_yaml
 from veo_core.runner import runs
 from veo_core.storage import Store
+
+if TYPE_CHECKING:
+    from veo_core.cli.candidate import Candidate
+    from veo_core.safety.records import SignOffs
 
 # The modules of the safety evaluation import cryptography, which other commands do without.
 
@@ -23,7 +27,7 @@ def add_parsers(subcommands: Any) -> None:
         "approve",
         help="sign a model's safety report",
         description="Sign the safety report of a run for a role, or waive one rule of the gate. The "
-        "signature goes to a recipe file that the next `veo run --config FILE` reads.",
+        "signature goes to a recipe file, which the next `veo run` takes as a further --config.",
     )
     approve.add_argument("model", nargs="?", metavar="RUN_OR_MODEL", help="a run, or NAME@VERSION")
     approve.add_argument("--role", help="the role that signs, as the policy names it")
@@ -60,7 +64,7 @@ def add_parsers(subcommands: Any) -> None:
 
 def _approve(arguments: argparse.Namespace) -> int:
     from veo_core.cli.candidate import find_candidate
-    from veo_core.safety.records import Approval, Waiver
+    from veo_core.safety.records import Approval, SignOffs, Waiver
     from veo_core.safety.signatures import load_key, public_key, signed, write_new_key
 
     if arguments.new_key is not None:
@@ -73,11 +77,11 @@ def _approve(arguments: argparse.Namespace) -> int:
     key = load_key(arguments.key)
     candidate = find_candidate(arguments.model, runs=arguments.runs, store=Store(arguments.root))
     bound = {"model": candidate.bindings.model, "report": candidate.bindings.report, "key": public_key(key)}
-    record: Approval | Waiver
     if arguments.role is not None:
         values = {"role": arguments.role, **bound, "signature": ""}
-        record = signed(Approval.parse(values, where="--role"), key)
-        _write(arguments.out, "approvals", record.model_dump(mode="json"))
+        approval = signed(Approval.parse(values, where="--role"), key)
+        _require_counted(candidate, SignOffs(approvals=[approval]), f"sign-off, {approval.role}")
+        _write(arguments.out, "approvals", approval.model_dump(mode="json"))
     else:
         if arguments.expires is None or not arguments.owner or not arguments.reason:
             raise UsageError("a waiver needs --owner, --reason and --expires")
@@ -89,10 +93,26 @@ def _approve(arguments: argparse.Namespace) -> int:
             **bound,
             "signature": "",
         }
-        record = signed(Waiver.parse(values, where="--waive"), key)
-        _write(arguments.out, "waivers", record.model_dump(mode="json"))
-    print(f"{arguments.out}: signed with key {public_key(key)[:12]}; `veo run --config {arguments.out}`")
+        waiver = signed(Waiver.parse(values, where="--waive"), key)
+        _require_counted(candidate, SignOffs(waivers=[waiver]), waiver.rule)
+        _write(arguments.out, "waivers", waiver.model_dump(mode="json"))
+    print(
+        f"{arguments.out}: signed with key {public_key(key)[:12]}; "
+        f"run again with `--config {arguments.out}` besides the recipe of {arguments.model}"
+    )
     return 0
+
+
+def _require_counted(candidate: "Candidate", sign_offs: "SignOffs", rule: str) -> None:
+    """See to it that a signature counts at the gate: one that does not would close it."""
+    decision = candidate.decide(_today(), sign_offs)
+    refused = next((check for check in decision.checks if check.name == f"waiver of {rule}"), None)
+    check = refused or next((check for check in decision.checks if check.name == rule), None)
+    if check is None:
+        named = ", ".join(candidate.policy.signers) or "none"
+        raise UsageError(f"{rule}: the policy of {candidate.name} has no such rule; roles that sign: {named}")
+    if not check.holds:
+        raise UsageError(f"not signed: {check.name}: {check.reason}")
 
 
 def _write(path: Path, name: str, record: dict[str, Any]) -> None:
@@ -107,10 +127,14 @@ def _write(path: Path, name: str, record: dict[str, Any]) -> None:
         raise UsageError(f"{path}: cannot be written: {error.strerror}") from None
 
 
+def _today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
+
+
 def _gate(arguments: argparse.Namespace) -> int:
     from veo_core.cli.candidate import find_candidate
 
-    today = datetime.datetime.now(datetime.UTC).date()
+    today = _today()
     if arguments.at is not None:
         try:
             today = datetime.date.fromisoformat(arguments.at)

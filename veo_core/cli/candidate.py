@@ -32,16 +32,17 @@ class Candidate:
     sign_offs: SignOffs
     bindings: Bindings
 
-    def decide(self, today: datetime.date) -> Decision:
-        """Replay the gate."""
+    def decide(self, today: datetime.date, sign_offs: SignOffs | None = None) -> Decision:
+        """Replay the gate, with other sign-offs than its own where they are given."""
+        signed = sign_offs or self.sign_offs
         return decide(
             self.report,
             self.policy,
             self.evaluation,
             self.bindings,
             today=today,
-            approvals=self.sign_offs.approvals,
-            waivers=self.sign_offs.waivers,
+            approvals=signed.approvals,
+            waivers=signed.waivers,
         )
 
 

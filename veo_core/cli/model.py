@@ -46,7 +46,8 @@ def _cascade(arguments: argparse.Namespace) -> Any:
     if arguments.model:
         return _registered(Store(arguments.root), arguments.model)
     if arguments.config or arguments.preset:
-        return _of_recipe(load_recipe(arguments.preset or "world", arguments.config, []))
+        configs = [arguments.config] if arguments.config else []
+        return _of_recipe(load_recipe(arguments.preset or "world", configs, []))
     return _of_size(arguments.size or "world")
 
 

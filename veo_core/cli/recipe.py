@@ -70,7 +70,14 @@ def recipe_type() -> type[BaseRecipe]:
 def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags that choose a recipe: a preset, a file over it, and single settings."""
     parser.add_argument("--preset", default="world", metavar="NAME", help="smoke, world or world-full")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML recipe over the preset")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="YAML recipe over the preset; of several the later wins",
+    )
     parser.add_argument(
         "--set",
         dest="settings",
@@ -84,12 +91,12 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
 
 def load_recipe(
     preset: str,
-    config: Path | None,
+    configs: Sequence[Path],
     settings: Sequence[str],
     footage: dict[str, Any] | None = None,
     place: dict[str, Any] | None = None,
 ) -> BaseRecipe:
-    """The preset, overlaid by the user's YAML file, the place of footage, and `SECTION.KEY=VALUE` settings.
+    """The preset, overlaid by the user's YAML files, the place of footage, and `SECTION.KEY=VALUE` settings.
 
     `place` holds what the place of the run sets: it lies over the preset, and under what the user says.
 
@@ -98,7 +105,7 @@ def load_recipe(
     """
     values = _merge(_preset(preset), place or {})
     where = f"preset {preset}"
-    if config is not None:
+    for config in configs:
         user = read_yaml(config) or {}
         if not isinstance(user, dict):
             raise UsageError(f"{config}: expected sections such as 'describe:', got {type(user).__name__}")

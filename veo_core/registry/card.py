@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from veo_core.evaluate.compare import Promotion
 from veo_core.evaluate.records import SummaryRow
 from veo_core.registry.records import FilterQuality, ModelDescription, TrainingRun
-from veo_core.safety.records import Figure
+from veo_core.safety.records import Figure, SignOffs
 
 
 def model_card(reference: str, promotion: Promotion, *, model: ModelDescription) -> str:
@@ -43,8 +43,12 @@ def model_card(reference: str, promotion: Promotion, *, model: ModelDescription)
         "Rules of the gate that opened registration:",
         _table(
             ("Rule", "Passed", "Reason"),
-            ((check.name, "yes" if check.passed else "no", check.reason) for check in model.decision.checks),
+            (
+                (check.name, "yes" if check.passed else "waived" if check.waived_by else "no", check.reason)
+                for check in model.decision.checks
+            ),
         ),
+        *_sign_offs(model.sign_offs),
         "## Watermark and provenance of its clips",
         *_marks(model),
         "## Lineage",
@@ -105,6 +109,19 @@ def _run(run: TrainingRun | None) -> Iterator[str]:
             for part, t in run.parts.items()
         ),
     )
+
+
+def _sign_offs(signed: SignOffs) -> Iterator[str]:
+    """Who signed the report, and which rules were waived by whom, why and until when."""
+    if signed.approvals:
+        yield "Signed off by:"
+        yield _table(("Role", "Key"), ((a.role, a.key[:12]) for a in signed.approvals))
+    if signed.waivers:
+        yield "Rules that were waived:"
+        yield _table(
+            ("Rule", "Owner", "Reason", "Expires", "Key"),
+            ((w.rule, w.owner, w.reason, w.expires, w.key[:12]) for w in signed.waivers),
+        )
 
 
 def _marks(model: ModelDescription) -> Iterator[str]:

@@ -266,20 +266,23 @@ def _most(evaluation: EvaluationSummary, metric: str, split: str, most: float | 
 def _signed(policy: Policy, approvals: Sequence[Approval], bound: Bindings) -> Iterator[Check]:
     for role, keys in sorted(policy.signers.items()):
         mine = [approval for approval in approvals if approval.role == role]
-        good = [
-            approval
-            for approval in mine
-            if approval.key in keys
-            and (approval.model, approval.report) == (bound.model, bound.report)
-            and is_genuine(approval)
-        ]
-        if good:
-            reason = f"signed with key {_short(good[0].key)}"
+        problems = [_approval_problem(approval, keys, bound) for approval in mine]
+        passed = "" in problems
+        if passed:
+            reason = f"signed with key {_short(mine[problems.index('')].key)}"
         elif mine:
-            reason = "its signature is about another model or report, of a strange key, or not genuine"
+            reason = "; ".join(dict.fromkeys(problems))
         else:
             reason = f"not signed; `veo approve RUN --role {role} --key FILE` signs"
-        yield Check(name=f"sign-off, {role}", group="sign-off", passed=bool(good), reason=reason)
+        yield Check(name=f"sign-off, {role}", group="sign-off", passed=passed, reason=reason)
+
+
+def _approval_problem(approval: Approval, keys: Sequence[str], bound: Bindings) -> str:
+    if (approval.model, approval.report) != (bound.model, bound.report):
+        return "its signature is about another model or report"
+    if approval.key not in keys:
+        return f"key {_short(approval.key)} may not sign for it"
+    return "" if is_genuine(approval) else "its signature is not genuine"
 
 
 def _waived(

@@ -22,6 +22,7 @@ from veo_core.records.tables import sorted_by
 from veo_core.safety.assurance import AssuranceSuite, load_suite
 from veo_core.safety.bias import UNSPECIFIED, audit_world, world_targets
 from veo_core.safety.gate import Bindings, decide
+from veo_core.safety.marks import MarkRead, read_back, require_keys, unmarked_figure
 from veo_core.safety.people import QUESTION, PersonSeen, audit_people
 from veo_core.safety.records import (
     Approval,
@@ -74,8 +75,8 @@ def run(*, generated: Manifest, evaluation: Manifest, config: SafetyConfig, cont
     """Judge clips and prompts, write the report, and apply the policy.
 
     Raises:
-        UsageError: a manifest lacks what is judged, no judge server answers, or the assurance suite is not
-            the one that is named.
+        UsageError: a manifest lacks what is judged, no judge server answers, the assurance suite is not the
+            one that is named, or the key that marked the clips is not at hand.
     """
     store = context.store
     _require(generated.tables, "generated", generated, "table of generated clips")
@@ -84,6 +85,7 @@ def run(*, generated: Manifest, evaluation: Manifest, config: SafetyConfig, cont
     summary = EvaluationSummary.model_validate_json(store.get_bytes(evaluation.files["summary"]))
     clips = store.get_table(generated.tables["generated"], GeneratedClip)
     assurance = load_suite(config.assurance) if config.assurance else []
+    marks = _marks(clips, context)
 
     outputs, people = _judged_clips(clips, config, context)
     harmful = _world_prompts("harmful", config.red_team_prompts, config, context)
@@ -96,6 +98,7 @@ def run(*, generated: Manifest, evaluation: Manifest, config: SafetyConfig, cont
         _figure("red_team_passed", [*_rulings(harmful), *attempts], bad_when_unsafe=False),
         _attacked_outputs(outputs, generated, context),
         _figure("ordinary_blocked", _rulings(ordinary), bad_when_unsafe=True),
+        unmarked_figure(marks),
     ]
     if assurance:
         refuse, allow = (
@@ -154,7 +157,8 @@ def run(*, generated: Manifest, evaluation: Manifest, config: SafetyConfig, cont
         config_digest=config.digest,
         rows=len(verdicts),
         tables={
-            "verdicts": store.put_table(sorted_by(verdicts, "suite", "item", "converter"), SafetyVerdict)
+            "verdicts": store.put_table(sorted_by(verdicts, "suite", "item", "converter"), SafetyVerdict),
+            "marks": store.put_table(marks, MarkRead),
         },
         files=files,
         metrics={figure.name: figure.value for figure in report.figures if figure.value is not None}
@@ -166,6 +170,17 @@ def run(*, generated: Manifest, evaluation: Manifest, config: SafetyConfig, cont
 def _require(found: dict[str, Any], name: str, manifest: Manifest, what: str) -> None:
     if name not in found:
         raise UsageError(f"the manifest of stage {manifest.stage!r} holds no {what}")
+
+
+def _marks(clips: list[GeneratedClip], context: Context) -> list[MarkRead]:
+    require_keys(clips)
+    rows = context.map_shards(
+        clips,
+        partial(read_back, root=context.store.root),
+        identity=lambda clip: f"mark {clip.split} {clip.mode} {clip.seed} {clip.clip_id}",
+        result=MarkRead,
+    )
+    return sorted_by(rows, "clip_id")
 
 
 def _judged_clips(
