@@ -54,16 +54,9 @@ class PromptFilter:
             print(f"prompt filter: {error}", file=sys.stderr, flush=True)
             self._metrics.verdicts.labels("unavailable").inc()
             raise RefusalError(503, "the prompt filter does not answer; try again", _RETRY_AFTER) from None
-        if not ruling.answered:
-            self._metrics.verdicts.labels("unusable").inc()
-            raise RefusalError(
-                422, f"the safety filter refuses the {what}: it cannot be judged (code {ruling.code})"
-            )
         if ruling.unsafe:
-            self._metrics.verdicts.labels("refused").inc()
-            raise RefusalError(
-                422, f"the safety filter refuses the {what}: {ruling.category} (code {ruling.code})"
-            )
+            self._metrics.verdicts.labels("refused" if ruling.answered else "unusable").inc()
+            raise RefusalError(422, f"the safety filter refuses the {what}: {ruling.refusal}")
         self._metrics.verdicts.labels("passed").inc()
 
     async def close(self) -> None:
