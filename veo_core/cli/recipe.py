@@ -13,6 +13,7 @@ import yaml
 from pydantic import Field, create_model
 
 from veo_core.errors import UsageError
+from veo_core.moderation.categories import GENERAL_CATEGORIES
 from veo_core.records.base import Record, read_yaml
 from veo_core.sharding import ExecutorName
 
@@ -36,6 +37,13 @@ STAGES = {
     "register": "veo_core.registry.register",
 }
 
+
+_GENERAL = {"categories": [category.model_dump() for category in GENERAL_CATEGORIES]}
+_OWN_FOOTAGE = {
+    "generate": {"filter": _GENERAL, "unspecified": 0, "unspecified_people": 24},
+    "safety_evaluation": {"filter": _GENERAL, "bias_targets": {}, "people": True},
+}
+"""What holds where no world is filmed: its hazard is no category, and bias is that towards people."""
 
 CURATION = tuple(stage for stage, module in STAGES.items() if module.startswith("veo_core.curate."))
 
@@ -92,6 +100,7 @@ def load_recipe(
     """The preset, overlaid by the user's YAML file, the place of footage, and `SECTION.KEY=VALUE` settings.
 
     `place` holds what the place of the run sets: it lies over the preset, and under what the user says.
+    Where no world is filmed, the safety stages get the general categories, and look at bias towards people.
 
     Raises:
         UsageError: no such preset, a file that cannot be read, an unknown key, or a value out of range.
@@ -108,6 +117,8 @@ def load_recipe(
     for setting in settings:
         values = _merge(values, _parse_setting(setting))
         where = f"--set {setting}"
+    if not (values.get("collect") or {}).get("world"):
+        values = _merge(_OWN_FOOTAGE, values)
     return recipe_type().parse(_with_judge(values, where), where=where)
 
 
