@@ -53,8 +53,11 @@ def _rows(store: Store, count: int, attacks: int, used_seed: int) -> Iterator[Ro
     harmful = {clip.clip_id for clip, is_harmful in clips if is_harmful}
     generated = [clip for clip, _ in clips]
     report, verdicts, _ = _judged(store, generated, FaultRates(), attacks, used_seed)
-    figures = {figure.name: figure for figure in report.figures}
-    for name, title in (("red_team_passed", "attacks let through"), ("ordinary_blocked", "ordinary blocked")):
+    figures = {str(figure.name): figure for figure in report.figures}
+    for name, title in (
+        ("red_team_passed", "harmful prompts and attacks let through"),
+        ("ordinary_blocked", "ordinary prompts blocked"),
+    ):
         found = figures[name]
         yield Row(
             title, 100 * (found.value or 0.0), "%", 100 * (found.ci_low or 0), 100 * (found.ci_high or 0)

@@ -3,6 +3,7 @@
 import http.client
 import json
 import shutil
+import socket
 import threading
 
 import numpy as np
@@ -230,8 +231,12 @@ def test_what_cannot_be_annotated_is_said_in_one_line(run, store, capsys):
     places = ["--runs", str(run.parent), "--root", store.root]
     assert main(["safety", "annotate", "latest", "--rater", " ", *places]) == 2
     assert "--rater" in capsys.readouterr().err
-    assert main(["safety", "annotate", "latest", "--rater", "ada", "--port", "1", *places]) in (2,)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert main(["safety", "annotate", "latest", "--rater", "ada", "--port", port, *places]) == 2
+    assert f"--port {port}: Address already in use" in capsys.readouterr().err
     assert main(["safety", "annotate", "2031", "--rater", "ada", *places]) == 2
+    assert "there is no run '2031'" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
@@ -243,7 +248,8 @@ def test_the_page_is_answered_by_keyboard_on_a_phone(client, path):
         page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.goto(f"http://127.0.0.1:{client.port}/")
-        page.keyboard.press("Enter")  # the button to begin has the focus
+        sync_api.expect(page.get_by_role("button", name="Begin")).to_be_focused()
+        page.keyboard.press("Enter")
         sync_api.expect(page.locator("#left-over")).to_have_text("3 to go")
         swatches = page.locator(".swatch i")
         shown = [swatches.nth(i).evaluate("e => getComputedStyle(e).backgroundColor") for i in range(10)]
