@@ -6,6 +6,7 @@ import importlib.resources
 import typing
 import warnings
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
@@ -100,25 +101,28 @@ def load_recipe(
     """The preset, overlaid by the user's YAML file, the place of footage, and `SECTION.KEY=VALUE` settings.
 
     `place` holds what the place of the run sets: it lies over the preset, and under what the user says.
-    Where no world is filmed, the safety stages get the general categories, and look at bias towards people.
+    So does what holds where no world is filmed: the general categories of safety, and bias towards people.
 
     Raises:
         UsageError: no such preset, a file that cannot be read, an unknown key, or a value out of range.
     """
-    values = _merge(_preset(preset), place or {})
+    below = _merge(_preset(preset), place or {})
+    above: list[dict[str, Any]] = []
     where = f"preset {preset}"
     if config is not None:
         user = read_yaml(config) or {}
         if not isinstance(user, dict):
             raise UsageError(f"{config}: expected sections such as 'describe:', got {type(user).__name__}")
-        values = _merge(values, user)
+        above.append(user)
         where = str(config)
-    values = _merge(values, footage or {})
+    above.append(footage or {})
     for setting in settings:
-        values = _merge(values, _parse_setting(setting))
+        above.append(_parse_setting(setting))
         where = f"--set {setting}"
-    if not (values.get("collect") or {}).get("world"):
-        values = _merge(_OWN_FOOTAGE, values)
+    values = reduce(_merge, above, below)
+    collect = values.get("collect")
+    if isinstance(collect, dict) and not collect.get("world"):
+        values = reduce(_merge, above, _merge(below, _OWN_FOOTAGE))
     return recipe_type().parse(_with_judge(values, where), where=where)
 
 
