@@ -42,7 +42,7 @@ class Workplace:
         library = {"PYTHONPATH": str(self.library)} if self.library else {}
         return os.environ | {"VEO_TEST_PLACE": str(self.folder)} | library
 
-    def run(self, *arguments: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, timeout: float = 1200) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             self.command(*arguments), capture_output=True, text=True, env=self.environment, timeout=timeout,
             cwd=self.folder,
