@@ -22,6 +22,7 @@ from veo_core.storage import Store
 from veo_core.world.film import synthesise
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ENDED = "clip => clip.ended || new Promise(done => clip.addEventListener('ended', () => done(true)))"
 # Krippendorff 2011, the example of four observers, twelve units and missing data.
 OBSERVERS = ("123321412   ", "1233224125 3", " 3332342251 ", "12332441251 ")
 UNITS = [[int(row[i]) - 1 for row in OBSERVERS if row[i] != " "] for i in range(12)]
@@ -255,7 +256,7 @@ def test_the_page_is_answered_by_keyboard_on_a_phone(client, path):
         shown = [swatches.nth(i).evaluate("e => getComputedStyle(e).backgroundColor") for i in range(10)]
         assert shown == [f"rgb({', '.join(str(b) for b in bytes.fromhex(c[1:]))})" for c in MONK_SCALE]
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        page.wait_for_function("document.getElementById('clip').ended", timeout=20_000)
+        page.locator("#clip").evaluate(ENDED)
         page.keyboard.press("0")
         page.keyboard.press("f")
         page.keyboard.press("Enter")
