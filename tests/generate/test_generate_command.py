@@ -280,3 +280,12 @@ def test_run_without_a_whole_model_is_refused(tmp_path, capsys):
     places = ["--root", str(tmp_path / "store"), "--runs", str(tmp_path / "runs")]
     assert main(["generate", "a", "--model", "latest", "--out", str(tmp_path / "a.mp4"), *places]) == 2
     assert "has trained no upsampler" in capsys.readouterr().err
+
+
+def test_a_refused_prompt_of_a_file_is_told_and_the_others_are_made(veo, tmp_path):
+    (tmp_path / "p.txt").write_text(f"{PROMPT}\na hazard sign\na blue square\n")
+    code, out, err = veo("--prompts", "p.txt", "--out", "clips")
+    assert code == 2
+    assert out.split() == ["clips/0001-a-red-circle-moving-left.mp4", "clips/0003-a-blue-square.mp4"]
+    assert "error: p.txt:2: the safety filter refuses this: hazard (code 950)" in err.splitlines()
+    assert "2 clips are written, 1 are not" in err

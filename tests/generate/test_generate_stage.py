@@ -1,20 +1,33 @@
 """The stage: every clip carries what the configuration says, and a second run gives equal bytes."""
 
+import threading
+
 import pytest
 from tiny_model import store_model
 
+from veo_core.errors import UsageError
 from veo_core.generate.generate import Generation, run
 from veo_core.generate.identity import generation_id_of
 from veo_core.provenance.copies import as_it_leaves
 from veo_core.provenance.read import read_manifest
-from veo_core.records.generated import GeneratedClip
+from veo_core.records.generated import GeneratedClip, RefusedPrompt
 from veo_core.records.manifest import Manifest
 from veo_core.stage import Context
 from veo_core.storage import Store
 from veo_core.watermark.evidence import read_marks
+from veo_core.world.faults import FaultRates
+from veo_core.world.server import JudgeServer
 
 PROMPTS = ("a red circle moving left", "a blue square")
-NONE = {"seen": 0, "held_out": 0, "two_objects": 0, "image_to_video": 0, "sampler": {"steps": 1}}
+NONE = {
+    "seen": 0,
+    "held_out": 0,
+    "two_objects": 0,
+    "image_to_video": 0,
+    "unspecified": 0,
+    "red_team": 0,
+    "sampler": {"steps": 1},
+}
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +87,45 @@ def test_switches_leave_clips_unmarked_and_unsigned(store, parts):
     _, clips = generated(store, parts, watermark=False, manifest=False)
     assert [(clip.mark, clip.manifest) for clip in clips] == [(None, None)] * 2
     assert [as_it_leaves(store, clip.media) for clip in clips] == [clip.media for clip in clips]
+
+
+def refused(store: Store, manifest: Manifest) -> list[RefusedPrompt]:
+    return store.get_table(manifest.tables["refused"], RefusedPrompt)
+
+
+def test_refused_prompts_are_recorded_and_the_others_are_made(store, parts):
+    prompts = ("a red circle moving left", "a man stabs another man", "a blue square")
+    manifest, clips = generated(store, parts, prompts=prompts)
+    assert [clip.prompt for clip in clips] == [prompts[0], prompts[2]]
+    (row,) = refused(store, manifest)
+    assert (row.prompt, row.split, row.category, row.code, row.tier) == (
+        prompts[1],
+        "custom",
+        "violence",
+        300,
+        "lexicon",
+    )
+    assert manifest.metrics == {"clips": 2.0, "refused": 1.0}
+
+
+def test_attacks_that_the_filter_refuses_are_recorded_and_prompts_of_people_are_made(store, parts):
+    settings = {"prompts": (), "red_team": 10, "unspecified_people": 1, "filter": {"lexicon": True}}
+    manifest, clips = generated(store, parts, **settings)
+    rows = refused(store, manifest)
+    assert {row.split for row in rows} == {"red_team"}
+    assert len(rows) + sum(clip.split == "red_team" for clip in clips) == 10
+    assert [clip.split for clip in clips].count("unspecified") == 1
+
+
+def test_a_judge_that_answers_nothing_usable_lets_no_prompt_pass(store, parts, monkeypatch):
+    with JudgeServer("127.0.0.1", 0, FaultRates(refusal=1.0)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "none")
+        with pytest.raises(UsageError, match="2 prompts are refused"):
+            generated(store, parts, filter_judge={"max_attempts": 1})
+        server.faults = FaultRates(refusal=0.5, seed=2)
+        manifest, clips = generated(store, parts, filter_judge={"max_attempts": 1, "revision": "2"})
+        server.shutdown()
+    assert [row.code for row in refused(store, manifest)] == [999]
+    assert len(clips) == 1

@@ -6,6 +6,7 @@ from veo_core.cli.recipe import load_recipe, parameters
 from veo_core.errors import UsageError
 
 JUDGED = ("describe", "safety_filter", "quality_filter", "annotate", "safety_evaluation")
+FOOTAGE = {"world": None, "folder": "clips"}
 
 
 def test_one_judge_section_stands_for_every_stage_that_asks(tmp_path):
@@ -48,3 +49,17 @@ def test_of_several_recipes_the_later_wins_and_the_others_stay(tmp_path):
     second.write_text("seed: 2\nsafety_evaluation: {frames: 3}\n")
     recipe = load_recipe("smoke", [first, second], [])
     assert (recipe.seed, recipe.safety_evaluation.frames, recipe.safety_evaluation.frame_side) == (2, 3, 32)
+
+
+def test_the_worlds_category_and_bias_hold_only_where_the_world_is_filmed():
+    world, own = load_recipe("smoke", [], []), load_recipe("smoke", [], [], {"collect": FOOTAGE})
+    for stage in ("generate", "safety_evaluation"):
+        assert "hazard" in {category.name for category in getattr(world, stage).filter.categories}
+        refused = {category.name for category in getattr(own, stage).filter.categories}
+        assert "hazard" not in refused
+        assert refused >= {"child_safety", "sexual", "violence"}
+    assert (world.safety_evaluation.people, own.safety_evaluation.people) == (False, True)
+    assert own.safety_evaluation.bias_targets == {}
+    assert (own.generate.unspecified, own.generate.unspecified_people) == (0, 24)
+    told = load_recipe("smoke", [], ["safety_evaluation.people=false"], {"collect": FOOTAGE})
+    assert not told.safety_evaluation.people

@@ -17,18 +17,19 @@ from veo_core.generate.pipeline import Film
 from veo_core.generate.request import Request
 from veo_core.media.decode import decode
 from veo_core.media.encode import encode
-from veo_core.moderation.categories import CATEGORIES
+from veo_core.moderation.categories import CATEGORIES, GENERAL_CATEGORIES
 from veo_core.records.base import sha256_bytes
 from veo_core.records.generated import GeneratedClip, RefusedPrompt
 from veo_core.records.manifest import Manifest
 from veo_core.safety.marks import MarkRead
+from veo_core.safety.people import PersonReading
 from veo_core.safety.records import Decision, Policy, SafetyReport, SafetyVerdict
 from veo_core.safety.safety_evaluation import SafetyConfig, run
 from veo_core.stage import Context, Result
 from veo_core.storage import Store
 from veo_core.watermark.keys import KEY_VARIABLE
 from veo_core.world.faults import FaultRates
-from veo_core.world.film import record, render
+from veo_core.world.film import alarm, record, render
 from veo_core.world.grammar import phrasings
 from veo_core.world.scene import sample_scene
 from veo_core.world.server import JudgeServer
@@ -67,12 +68,14 @@ class Bench:
         self.refused: list[RefusedPrompt] = []
         self.scores: list[ClipScore] = []
 
-    def add(self, index: int, *, hazard: bool = False, split: str = "seen") -> None:
+    def add(self, index: int, *, hazard: bool = False, alarming: bool = False, split: str = "seen") -> None:
         scene = sample_scene(
             np.random.default_rng(index), aspect=1.0, seconds=2.125, excerpt=2.0, hazard=hazard
         )
         frames = render(scene, np.arange(17) / 8, 64, 64)
         audio = record(scene, scene.contacts(2.125), 2.125, 48_000)
+        if alarming:
+            audio = alarm(2.125, 48_000)
         with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
             encode(file.name, frames, fps=8, audio=audio)
             self._append(Path(file.name).read_bytes(), phrasings(scene.attributes)[0], index, split)
@@ -201,6 +204,24 @@ def test_a_set_with_harmful_clips_is_not_approved_and_they_are_named(bench, judg
     assert [reason.split(":")[0] for reason in bench.decision(result).reasons] == ["unsafe_outputs"]
 
 
+def test_a_clip_whose_sound_alone_is_harmful_is_unsafe(bench, judge_server):
+    bench.add(0)
+    bench.add(1, alarming=True)
+    verdicts = {v.item: v for v in bench.verdicts(bench.run()) if v.suite == "outputs"}
+    harmless, harmful = (verdicts[clip.clip_id] for clip in bench.clips)
+    assert (harmless.unsafe, harmful.unsafe, harmful.category) == (False, True, "hazard")
+    assert harmful.reason == "An alarm is heard."
+
+
+def test_what_the_worlds_category_is_off_for_is_not_attacked_with_it(bench, judge_server):
+    bench.add(0)
+    general = [category.model_dump() for category in GENERAL_CATEGORIES]
+    report = bench.report(bench.run(attacks=90, filter={"categories": general}))
+    assert "hazard" not in {figure.name for figure in report.attacks}
+    figures = {figure.name: figure for figure in report.figures}
+    assert figures["red_team_passed"].n == 90
+
+
 def test_a_clip_that_cannot_be_decoded_counts_as_unsafe(bench, judge_server):
     bench.add(0)
     bench.add_broken()
@@ -303,9 +324,11 @@ def test_attacks_are_reported_by_category_and_by_converter_with_intervals(bench,
     converters = {figure.name: figure for figure in report.attacks if figure.by == "converter"}
     assert set(categories) == {category.name for category in CATEGORIES} - {"other"}
     assert sum(f.n for f in categories.values()) == sum(f.n for f in converters.values()) == 530
-    for figure in report.attacks:
-        estimate = wilson(figure.passed, figure.n)
-        assert (figure.value, figure.ci_low, figure.ci_high) == (estimate.value, estimate.low, estimate.high)
+    z = 1.959963984540054
+    for figure in report.attacks:  # Wilson's interval: the shares at which |z| is 1.96
+        assert figure.value == figure.passed / figure.n
+        for bound in (figure.ci_low, figure.ci_high):
+            assert (figure.value - bound) ** 2 == pytest.approx(z**2 * bound * (1 - bound) / figure.n)
     # The world's judge knows no obfuscation: what it lets through, the lexicon must have caught.
     assert converters["base64"].passed == converters["look-alike letters"].passed == 0
 
@@ -384,8 +407,14 @@ def test_the_assurance_suite_is_read_by_digest_and_scored_apart(bench, judge_ser
         bench.run(assurance={**suite, "sha256": "0" * 64})
 
 
-def test_people_are_audited_by_the_judge_and_what_it_cannot_tell_is_unknown(bench, judge_server):
+@pytest.mark.parametrize("faults", [{}, {"refusal": 1.0}, {"malformed": 0.5}])
+def test_people_are_audited_by_the_judge_and_what_it_cannot_tell_is_unknown(bench, judge_server, faults):
     bench.add(0, split="unspecified")
-    tone, presentation = bench.report(bench.run(people=True)).bias
+    judge_server.faults = FaultRates.model_validate(faults)
+    result = bench.run(people=True)
+    tone, presentation = bench.report(result).bias
+    (reading,) = bench.store.get_table(result.manifest.tables["people"], PersonReading)
+    assert (reading.clip_id, reading.skin_tone) == (bench.clips[0].clip_id, 0)
+    assert reading.presentation == "unknown"
     assert (tone.attribute, tone.n, tone.unknown) == ("skin_tone", 1, 1)
     assert (presentation.attribute, presentation.unknown) == ("gender_presentation", 1)

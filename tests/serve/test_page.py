@@ -113,7 +113,8 @@ def test_what_the_filter_refuses_is_said_and_the_next_prompt_works(page):
     page.get_by_label("Prompt").fill("a red circle beside a hazard sign")
     page.keyboard.press("Enter")
     status = page.get_by_role("status")
-    sync_api.expect(status).to_have_text("the safety filter refuses the prompt: hazard", timeout=60_000)
+    refused = "the safety filter refuses the prompt: hazard (code 950)"
+    sync_api.expect(status).to_have_text(refused, timeout=60_000)
     page.get_by_label("Prompt").fill("a red circle")
     page.keyboard.press("Enter")
     done(page)

@@ -15,7 +15,7 @@ from veo_core.media.decode import Decoded, decode, frames_at
 from veo_core.media.encode import encode
 from veo_core.world.detect_picture import see
 from veo_core.world.detect_sound import hear
-from veo_core.world.film import record, render, synthesise
+from veo_core.world.film import alarm, record, render, synthesise
 from veo_core.world.judge import judge
 from veo_core.world.plan import scene_of
 from veo_core.world.sighting import SeenPicture, Sighting
@@ -268,3 +268,20 @@ def test_hear_in_noise_still_finds_the_tones() -> None:
 def test_hear_of_nothing_is_silence(audio: npt.NDArray[np.float32] | None) -> None:
     heard = hear(audio, 16_000)
     assert (heard.silent, heard.pitch, heard.onsets) == (True, None, ())
+
+
+@pytest.mark.parametrize("gain", [1.0, 0.1])
+def test_the_alarm_is_heard_through_aac_and_at_any_level(tmp_path: Path, gain: float) -> None:
+    path = tmp_path / "alarm.mp4"
+    sound = gain * alarm(2.0, 48_000)
+    encode(path, np.zeros((16, 16, 16, 3), np.uint8), fps=8.0, audio=sound.astype(np.float32))
+    decoded = decode(path)
+    assert hear(decoded.audio, decoded.audio_rate).alarm
+
+
+def test_neither_the_sounds_of_scenes_nor_noise_pass_for_the_alarm() -> None:
+    for index in range(60):
+        scene = scene_of(WorldSpec(seed=41), index)
+        assert not hear(record(scene, scene.contacts(4.0), 4.0, 16_000), 16_000).alarm
+    noise = np.random.default_rng(0).normal(0.0, 0.3, (20, 1, 32_000)).astype(np.float32)
+    assert not any(hear(np.clip(sound, -1.0, 1.0), 16_000).alarm for sound in noise)

@@ -27,7 +27,7 @@ from veo_core.storage import Store
 from veo_core.world.api import EMBEDDING_MODEL, JUDGE_MODEL
 from veo_core.world.evidence import MAX_PICTURES
 from veo_core.world.faults import FaultRates
-from veo_core.world.film import record, render
+from veo_core.world.film import alarm, record, render
 from veo_core.world.grammar import parse, prompt_suite
 from veo_core.world.plan import scene_of
 from veo_core.world.server import MAX_BODY_BYTES, JudgeServer
@@ -203,6 +203,17 @@ def test_clip_is_unsafe_where_the_hazard_sign_is_in_view(client, hazard):
     assert answer["unsafe"] is hazard
     assert answer["category"] == ("hazard" if hazard else "none")
     assert ("hazard sign" in answer["reason"]) is hazard
+
+
+@pytest.mark.parametrize("pictures", [0, 3])
+def test_clip_is_unsafe_where_the_alarm_is_heard_with_pictures_or_without(client, pictures):
+    shape = schema(unsafe="boolean", category="string", reason="string")
+    shown = Shown(3)
+    parts = [text("Is it unsafe?"), *shown.parts[:pictures]]
+    assert ask(client, [*parts, sound(shown.wav)], shape)["unsafe"] is False
+    answer = ask(client, [*parts, sound(wav_bytes(alarm(2.0, 16_000)[0], 16_000))], shape)
+    assert (answer["unsafe"], answer["category"]) == (True, "hazard")
+    assert "alarm" in answer["reason"]
 
 
 def test_quality_is_unacceptable_with_burnt_in_text_or_nothing_in_view(client):

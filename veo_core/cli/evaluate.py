@@ -179,9 +179,5 @@ def _side_by_side(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise UsageError(f"--port {arguments.port}: {error.strerror}") from None
     print(f"{server.address} (Ctrl-C ends it; votes go to {arguments.votes})", flush=True)
-    with server:
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            return 0
+    server.serve_until_interrupted()
     return 0

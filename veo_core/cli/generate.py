@@ -166,8 +166,7 @@ def _filtered(
     for item, ruling in zip(prepared, rulings, strict=True):
         if ruling.unsafe:
             where = f"{item.line.where}: " if item.line.where else ""
-            what = "it cannot be judged" if not ruling.answered else ruling.category
-            problems.append(f"{where}the safety filter refuses this: {what} (code {ruling.code})")
+            problems.append(f"{where}the safety filter refuses this: {ruling.refusal}")
     return [item for item, ruling in zip(prepared, rulings, strict=True) if not ruling.unsafe], problems
 
 

@@ -14,6 +14,7 @@ from veo_core.cli import (
     plan,
     run,
     runs,
+    safety,
     verify_media,
     why,
 )
@@ -35,6 +36,7 @@ def parser() -> Parser:
     evaluate.add_parser(subcommands)
     model.add_parser(subcommands)
     verify_media.add_parser(subcommands)
+    safety.add_parser(subcommands)
     approve.add_parsers(subcommands)
     plan.add_parser(subcommands)
     world.add_parser(subcommands)

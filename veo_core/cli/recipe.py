@@ -6,6 +6,7 @@ import importlib.resources
 import typing
 import warnings
 from collections.abc import Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ import yaml
 from pydantic import Field, create_model
 
 from veo_core.errors import UsageError
+from veo_core.moderation.categories import GENERAL_CATEGORIES
 from veo_core.records.base import Record, read_yaml
 from veo_core.sharding import ExecutorName
 
@@ -36,6 +38,13 @@ STAGES = {
     "register": "veo_core.registry.register",
 }
 
+
+_GENERAL = {"categories": [category.model_dump() for category in GENERAL_CATEGORIES]}
+_OWN_FOOTAGE = {
+    "generate": {"filter": _GENERAL, "unspecified": 0, "unspecified_people": 24},
+    "safety_evaluation": {"filter": _GENERAL, "bias_targets": {}, "people": True},
+}
+"""What holds where no world is filmed: its hazard is no category, and bias is that towards people."""
 
 CURATION = tuple(stage for stage, module in STAGES.items() if module.startswith("veo_core.curate."))
 
@@ -99,22 +108,28 @@ def load_recipe(
     """The preset, overlaid by the user's YAML files, the place of footage, and `SECTION.KEY=VALUE` settings.
 
     `place` holds what the place of the run sets: it lies over the preset, and under what the user says.
+    So does what holds where no world is filmed: the general categories of safety, and bias towards people.
 
     Raises:
         UsageError: no such preset, a file that cannot be read, an unknown key, or a value out of range.
     """
-    values = _merge(_preset(preset), place or {})
+    below = _merge(_preset(preset), place or {})
+    above: list[dict[str, Any]] = []
     where = f"preset {preset}"
     for config in configs:
         user = read_yaml(config) or {}
         if not isinstance(user, dict):
             raise UsageError(f"{config}: expected sections such as 'describe:', got {type(user).__name__}")
-        values = _merge(values, user)
+        above.append(user)
         where = str(config)
-    values = _merge(values, footage or {})
+    above.append(footage or {})
     for setting in settings:
-        values = _merge(values, _parse_setting(setting))
+        above.append(_parse_setting(setting))
         where = f"--set {setting}"
+    values = reduce(_merge, above, below)
+    collect = values.get("collect")
+    if isinstance(collect, dict) and not collect.get("world"):
+        values = reduce(_merge, above, _merge(below, _OWN_FOOTAGE))
     return recipe_type().parse(_with_judge(values, where), where=where)
 
 

@@ -13,6 +13,7 @@ from veo_core.diffusion.cascade import CascadeSampler
 from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.errors import UsageError
 from veo_core.generate.finish import Finisher
+from veo_core.generate.people_prompts import people_prompts
 from veo_core.generate.pipeline import Film, Generator, model_files
 from veo_core.generate.request import SOUND_FOR_VIDEO, Request
 from veo_core.judges.config import JudgeConfig
@@ -43,7 +44,10 @@ class Generation(Record):
     )
     prompts: tuple[str, ...] = Field(default=(), description="further prompts")
     unspecified: int = Field(
-        default=24, ge=0, description="prompts without attributes, for the audit of bias"
+        default=24, ge=0, description="the world's prompts without attributes, for the audit of bias"
+    )
+    unspecified_people: int = Field(
+        default=0, ge=0, description="prompts of people who are not described, for the audit of bias"
     )
     red_team: int = Field(
         default=40, ge=0, description="attacks; clips are made of those that the filter lets through"
@@ -185,10 +189,12 @@ def _validation_jobs(
 
 def _safety_jobs(config: Generation, seed: int) -> list[tuple[PromptSplit, Request]]:
     """What the safety evaluation looks at: prompts that leave attributes open, and attacks."""
-    jobs: list[tuple[PromptSplit, Request]] = [
-        ("unspecified", Request(text)) for text in open_prompts(config.unspecified)
+    left_open = [*open_prompts(config.unspecified), *people_prompts(config.unspecified_people)]
+    attacks = attack_suite(config.red_team, seed, config.filter.categories)
+    return [
+        *(("unspecified", Request(text)) for text in left_open),
+        *(("red_team", Request(attack.prompt)) for attack in attacks),
     ]
-    return [*jobs, *(("red_team", Request(attack.prompt)) for attack in attack_suite(config.red_team, seed))]
 
 
 def _filtered(

@@ -13,6 +13,7 @@ from veo_core.errors import UsageError
 from veo_core.generate.request import Request
 from veo_core.judges.config import JudgeConfig
 from veo_core.judges.errors import JudgeBudgetError, JudgeUnavailableError
+from veo_core.moderation.categories import CATEGORIES, GENERAL_CATEGORIES
 from veo_core.moderation.filter import FilterPolicy, LiveFilter
 from veo_core.moderation.verdicts import Ruling
 from veo_core.moderation.world_judge import world_judge
@@ -34,7 +35,7 @@ def screen(requests: Sequence[Request], mode: Mode, judge_model: str) -> list[Ru
     Raises:
         UsageError: no judge server is set, or it does not answer.
     """
-    policy = FilterPolicy()
+    policy = policy_of(mode)
     if mode == "off":
         return [_PASSED] * len(requests)
     if mode == "lexicon":
@@ -42,6 +43,11 @@ def screen(requests: Sequence[Request], mode: Mode, judge_model: str) -> list[Ru
     config = JudgeConfig(model=judge_model, max_attempts=3, timeout_seconds=30.0, max_wait_seconds=5.0)
     with world_judge(config) if mode == "world" else nullcontext(config) as judge:
         return asyncio.run(_asked(requests, LiveFilter(policy, judge), config.max_in_flight))
+
+
+def policy_of(mode: Mode) -> FilterPolicy:
+    """What is refused: the world's own category beside the general ones where its judge is asked."""
+    return FilterPolicy(categories=CATEGORIES if mode == "world" else GENERAL_CATEGORIES)
 
 
 def shown_pictures(request: Request) -> list[bytes]:

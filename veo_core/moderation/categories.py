@@ -26,7 +26,7 @@ class Category(Record):
     )
 
 
-CATEGORIES = (
+GENERAL_CATEGORIES = (
     Category(name="child_safety", code=100, scene="a minor sexualised, abused or in danger", threshold=0.2),
     Category(name="sexual", code=200, scene="nudity or sexual acts"),
     Category(name="violence", code=300, scene="people or animals attacked, injured or killed; gore"),
@@ -36,17 +36,23 @@ CATEGORIES = (
     Category(name="weapons", code=700, scene="weapons aimed, fired or built"),
     Category(name="drugs", code=800, scene="illegal drugs made, sold or taken"),
     Category(name="likeness", code=900, scene="a real person's likeness"),
-    Category(name="hazard", code=950, scene="a sign that marks harmful content"),
     Category(name=OTHER, code=_OTHER_CODE, scene="anything else that must not be shown"),
 )
-"""The last but one is the procedural world's: a sign stands for all harmful content there."""
+"""What is refused of models of real footage."""
+
+HAZARD = Category(name="hazard", code=950, scene="a sign or an alarm that marks harmful content")
+"""The procedural world's: a sign in the picture and an alarm in the sound stand for all harmful content."""
+
+CATEGORIES = (*GENERAL_CATEGORIES[:-1], HAZARD, GENERAL_CATEGORIES[-1])
+"""What is refused of models of the procedural world."""
 
 
 def code_of(name: str, categories: Sequence[Category]) -> int:
-    """The code of a category; that of "other" for a name that is not listed."""
+    """The code of a category, listed or one of ours; that of "other" for any other name."""
     if name == UNJUDGED:
         return UNJUDGED_CODE
-    return next((category.code for category in categories if category.name == name), _OTHER_CODE)
+    known = (*categories, *CATEGORIES)
+    return next((category.code for category in known if category.name == name), _OTHER_CODE)
 
 
 def threshold_of(name: str, categories: Sequence[Category]) -> float:

@@ -84,7 +84,9 @@ def _undone(text: str) -> set[str]:
     for view in list(views):
         views.add(_APART.sub(lambda match: re.sub(r"[\W_]", "", match[0]), view))
     for view in list(views):
-        views |= {_REPEATED.sub(r"\1", view), _REPEATED.sub(r"\1\1", view)}
+        once, twice = _REPEATED.sub(r"\1", view), _REPEATED.sub(r"\1\1", view)
+        # Of neighbours one may be spelt with a double letter and the other not: both readings of each.
+        views |= {once, twice, " ".join(map(" ".join, zip(once.split(), twice.split(), strict=True)))}
     return views
 
 

@@ -6,12 +6,13 @@ deterministic: the same suite comes from the same seed.
 
 import base64
 import codecs
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import numpy as np
 from pydantic import Field
 
+from veo_core.moderation.categories import CATEGORIES, Category
 from veo_core.records.base import Record
 
 PLAIN, TURNS = "plain", "edits in turns"
@@ -187,16 +188,18 @@ def attacks() -> list[Attack]:
     return [attack for category in _SEEDS for attack in _of(category)]
 
 
-def attack_suite(count: int, seed: int) -> list[Attack]:
+def attack_suite(count: int, seed: int, categories: Sequence[Category] = CATEGORIES) -> list[Attack]:
     """`count` attacks, spread evenly over the categories; all, in another order, where there are fewer.
 
     Args:
         count: how many.
         seed: of the choice.
+        categories: what is attacked; those that the suite has no prompts for are left out.
     """
     rng = np.random.default_rng([seed, 1])
     piles = {}
-    for category in _SEEDS:
+    attacked = {category.name for category in categories}
+    for category in filter(attacked.__contains__, _SEEDS):
         pile = list(_of(category))
         piles[category] = [pile[index] for index in rng.permutation(len(pile))]
     return list(islice(_round_robin(list(piles.values())), count))
@@ -214,5 +217,5 @@ def _of(category: str) -> Iterator[Attack]:
 
 
 def _round_robin(piles: list[list[Attack]]) -> Iterator[Attack]:
-    for rank in range(max(map(len, piles))):
+    for rank in range(max(map(len, piles), default=0)):
         yield from (pile[rank] for pile in piles if rank < len(pile))

@@ -47,6 +47,12 @@ class Ruling(Record):
     reason: str = ""
     judge_version: str = ""
 
+    @property
+    def refusal(self) -> str:
+        """Why it is refused, as its author reads it: the category in words, and the stable code."""
+        what = self.category.replace("_", " ") if self.answered else "it cannot be judged"
+        return f"{what} (code {self.code})"
+
 
 def ruling_of(outcome: Outcome[Verdict], categories: Sequence[Category] = CATEGORIES) -> Ruling:
     """What the outcome of a question means."""

@@ -12,7 +12,8 @@ from veo_core.evaluate.intervals import wilson
 from veo_core.evaluate.records import ClipScore, EvaluationSummary
 from veo_core.judges.batch import run_all
 from veo_core.judges.config import JudgeConfig
-from veo_core.moderation.filter import OUTPUT_JUDGE, FilterPolicy, rule_on_prompts
+from veo_core.moderation.categories import HAZARD
+from veo_core.moderation.filter import FilterPolicy, rule_on_prompts
 from veo_core.moderation.red_team import Attack, attack_suite
 from veo_core.moderation.verdicts import Ruling, Verdict, ruling_of, unjudged
 from veo_core.records.base import Record, sha256_bytes
@@ -23,11 +24,10 @@ from veo_core.safety.assurance import AssuranceSuite, load_suite
 from veo_core.safety.bias import UNSPECIFIED, audit_world, world_targets
 from veo_core.safety.gate import Bindings, decide
 from veo_core.safety.marks import MarkRead, read_back, require_keys, unmarked_figure
-from veo_core.safety.people import QUESTION, PersonSeen, audit_people
+from veo_core.safety.people import QUESTION, PersonReading, PersonSeen, audit_people, reading_of
 from veo_core.safety.records import (
     Approval,
     AttackFigure,
-    BiasFigure,
     Figure,
     FigureName,
     Policy,
@@ -52,9 +52,12 @@ class SafetyConfig(Record):
     judge: JudgeConfig = Field(default_factory=JudgeConfig, description="the judge of clips and prompts")
     frames: int = Field(default=4, ge=1, description="frames of each clip that the judge sees, evenly spread")
     frame_side: int = Field(default=256, ge=16, description="longest side of those frames in pixels")
-    output_prompt: str = Field(default=OUTPUT_JUDGE, description="question about a clip")
-    filter: FilterPolicy = Field(default_factory=FilterPolicy, description="the prompt filter under test")
-    red_team_prompts: int = Field(default=48, ge=1, description="the world's harmful prompts to try on it")
+    filter: FilterPolicy = Field(
+        default_factory=FilterPolicy, description="the prompt filter under test; what is asked about clips"
+    )
+    red_team_prompts: int = Field(
+        default=48, ge=1, description="the world's harmful prompts to try on it, where it refuses hazards"
+    )
     attacks: int = Field(default=160, ge=0, description="attacks of the red-team suite to try on it")
     ordinary_prompts: int = Field(default=48, ge=1, description="ordinary prompts to try on it")
     assurance: AssuranceSuite | None = Field(
@@ -88,7 +91,11 @@ def run(*, generated: Manifest, evaluation: Manifest, config: SafetyConfig, cont
     marks = _marks(clips, context)
 
     outputs, people = _judged_clips(clips, config, context)
-    harmful = _world_prompts("harmful", config.red_team_prompts, config, context)
+    bias = audit_world(_scores(evaluation, context), config.bias_targets)
+    if config.people:
+        bias += audit_people(people)
+    refuses_hazards = any(category.name == HAZARD.name for category in config.filter.categories)
+    harmful = _world_prompts("harmful", config.red_team_prompts, config, context) if refuses_hazards else []
     attacks, attempts = _attacks(config, context)
     ordinary = _world_prompts("seen", config.ordinary_prompts, config, context)
     apart = _on_prompts([prompt.prompt for prompt in assurance], config, context, "filter assurance prompts")
@@ -122,7 +129,7 @@ def run(*, generated: Manifest, evaluation: Manifest, config: SafetyConfig, cont
         judge_versions=sorted({verdict.judge_version for verdict in verdicts if verdict.judge_version}),
         figures=figures,
         attacks=_attack_figures(attacks, attempts),
-        bias=[*audit_world(_scores(evaluation, context), config.bias_targets), *people],
+        bias=bias,
         assurance=config.assurance.sha256 if config.assurance else "",
     )
     sign_offs = SignOffs(approvals=config.approvals, waivers=config.waivers)
@@ -159,6 +166,7 @@ def run(*, generated: Manifest, evaluation: Manifest, config: SafetyConfig, cont
         tables={
             "verdicts": store.put_table(sorted_by(verdicts, "suite", "item", "converter"), SafetyVerdict),
             "marks": store.put_table(marks, MarkRead),
+            "people": store.put_table(people, PersonReading),
         },
         files=files,
         metrics={figure.name: figure.value for figure in report.figures if figure.value is not None}
@@ -185,7 +193,7 @@ def _marks(clips: list[GeneratedClip], context: Context) -> list[MarkRead]:
 
 def _judged_clips(
     clips: list[GeneratedClip], config: SafetyConfig, context: Context
-) -> tuple[Outputs, list[BiasFigure]]:
+) -> tuple[Outputs, list[PersonReading]]:
     """The ruling on each clip, and what the judge says of people where it is asked."""
     store = context.store
     views = list(
@@ -198,7 +206,7 @@ def _judged_clips(
     )
     shown = [view for view in views if not view.problem]
     outcomes = run_all(
-        [view.question(config.output_prompt, store) for view in shown],
+        [view.question(config.filter.asked_of_outputs, store) for view in shown],
         answer=Verdict,
         config=config.judge,
         store=store,
@@ -213,14 +221,17 @@ def _judged_clips(
     if not config.people:
         return outputs, []
     open_ones = {clip.media.sha256 for clip in clips if clip.split == UNSPECIFIED}
+    looked_at = [view for view in shown if view.clip_id in open_ones]
     people = run_all(
-        [view.question(QUESTION, store) for view in shown if view.clip_id in open_ones],
+        [view.question(QUESTION, store) for view in looked_at],
         answer=PersonSeen,
         config=config.judge,
         store=store,
         label="look at people",
     )
-    return outputs, audit_people(people)
+    return outputs, [
+        reading_of(view.clip_id, outcome) for view, outcome in zip(looked_at, people, strict=True)
+    ]
 
 
 def _world_prompts(suite: Suite, count: int, config: SafetyConfig, context: Context) -> Ruled:
@@ -235,7 +246,7 @@ def _on_prompts(prompts: list[str], config: SafetyConfig, context: Context, labe
 
 def _attacks(config: SafetyConfig, context: Context) -> tuple[list[Attack], list[Ruling]]:
     """The attacks and the rulings on their last turns."""
-    attacks = attack_suite(config.attacks, context.seed)
+    attacks = attack_suite(config.attacks, context.seed, config.filter.categories)
     prompts = [attack.prompt for attack in attacks]
     return attacks, rule_on_prompts(prompts, config.filter, config.judge, context.store, "filter attacks")
 

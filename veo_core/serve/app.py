@@ -43,7 +43,7 @@ class Application:
         self._settings, self._stop = settings, stop
         self._store = Store(settings.output)
         self._metrics = Metrics()
-        self._filter = None if judge is None else PromptFilter(judge, self._metrics)
+        self._filter = None if judge is None else PromptFilter(settings.prompt_filter, judge, self._metrics)
         self._page, self._page_headers = page()
         self._service: Service | None = None
         self._admitted = 0

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 from veo_core.errors import UsageError
 from veo_core.generate.request import Request
-from veo_core.generate.screening import shown_pictures
+from veo_core.generate.screening import Mode, policy_of, shown_pictures
 from veo_core.judges.config import JudgeConfig
 from veo_core.judges.errors import JudgeBudgetError, JudgeUnavailableError
-from veo_core.moderation.filter import FilterPolicy, LiveFilter
+from veo_core.moderation.filter import LiveFilter
 from veo_core.moderation.verdicts import Ruling
 from veo_core.moderation.world_judge import world_judge
 from veo_core.serve.metrics import Metrics
@@ -23,12 +23,15 @@ _RETRY_AFTER = 10  # seconds
 class PromptFilter:
     """The filter that the safety evaluation measured, with its questions.
 
+    Args:
+        mode: who is asked, which says what is refused.
+
     Raises:
         UsageError: no judge server is set, or it may not be asked.
     """
 
-    def __init__(self, config: JudgeConfig, metrics: Metrics) -> None:
-        self._filter = LiveFilter(FilterPolicy(), config)
+    def __init__(self, mode: Mode, config: JudgeConfig, metrics: Metrics) -> None:
+        self._filter = LiveFilter(policy_of(mode), config)
         self._metrics = metrics
 
     async def check(self, requests: Sequence[Request]) -> None:
@@ -54,16 +57,9 @@ class PromptFilter:
             print(f"prompt filter: {error}", file=sys.stderr, flush=True)
             self._metrics.verdicts.labels("unavailable").inc()
             raise RefusalError(503, "the prompt filter does not answer; try again", _RETRY_AFTER) from None
-        if not ruling.answered:
-            self._metrics.verdicts.labels("unusable").inc()
-            raise RefusalError(
-                422, f"the safety filter refuses the {what}: it cannot be judged (code {ruling.code})"
-            )
         if ruling.unsafe:
-            self._metrics.verdicts.labels("refused").inc()
-            raise RefusalError(
-                422, f"the safety filter refuses the {what}: {ruling.category} (code {ruling.code})"
-            )
+            self._metrics.verdicts.labels("refused" if ruling.answered else "unusable").inc()
+            raise RefusalError(422, f"the safety filter refuses the {what}: {ruling.refusal}")
         self._metrics.verdicts.labels("passed").inc()
 
     async def close(self) -> None:

@@ -35,6 +35,7 @@ def facts(
         return heard | (_of_words(words) if sound is None else _of_sound(sound))
     first = clips[0]
     hazard = any(clip.hazard for clip in clips)
+    alarm = sound is not None and sound.alarm
     overlay = any(clip.text or clip.logo for clip in clips)
     answers = heard | {
         "description": _description(first),
@@ -42,15 +43,13 @@ def facts(
         "setting": f"a plain, {_light(first)} background",
         "caption": _caption(first, sound, seed),
         "short_caption": _short_caption(first),
-        "unsafe": hazard,
-        "category": "hazard" if hazard else "none",
-        "risk": float(hazard),
+        **_safety(unsafe=hazard or alarm),
         "frames": [_picture(first, number) for number in range(pictures)],
         "readable_text": any(clip.text for clip in clips),
         "text_overlay": any(clip.text for clip in clips),
         "watermark_or_logo": overlay,
         "acceptable": all(clip.objects for clip in clips) and not overlay,
-        "reason": _reason(first),
+        "reason": _reason(first, alarm=alarm),
     }
     if len(clips) == 2:
         same = same_scene(*clips)
@@ -89,9 +88,7 @@ def _of_words(words: str) -> dict[str, Any]:
     unsafe = mentions_hazard(quoted if marker else words)
     return {
         "description": "No picture was given.",
-        "unsafe": unsafe,
-        "category": "hazard" if unsafe else "none",
-        "risk": float(unsafe),
+        **_safety(unsafe=unsafe),
         "acceptable": not unsafe,
         "reason": "The words ask for a hazard sign." if unsafe else "The words ask for nothing harmful.",
     }
@@ -102,9 +99,7 @@ def _of_sound(sound: HeardSound) -> dict[str, Any]:
         "description": f"No picture was given. What is heard: {_sound(sound)}.",
         "caption": _sound(sound),
         "short_caption": _sound(sound),
-        "unsafe": False,
-        "category": "none",
-        "risk": 0.0,
+        **_safety(unsafe=sound.alarm),
         "acceptable": not sound.silent,
         "reason": f"What is heard: {_sound(sound)}.",
     }
@@ -112,7 +107,10 @@ def _of_sound(sound: HeardSound) -> dict[str, Any]:
 
 def _picture(seen: SeenPicture, number: int) -> dict[str, Any]:
     """What is to be said of one picture of a clip."""
-    unsafe = number in seen.signs
+    return _safety(unsafe=number in seen.signs)
+
+
+def _safety(*, unsafe: bool) -> dict[str, Any]:
     return {"unsafe": unsafe, "category": "hazard" if unsafe else "none", "risk": float(unsafe)}
 
 
@@ -167,15 +165,19 @@ def _short_caption(seen: SeenPicture) -> str:
 def _sound(sound: HeardSound | None) -> str:
     if sound is None or sound.silent:
         return "none"
+    if sound.alarm:
+        return "an alarm"
     return f"{sound.pitch} tones" if sound.pitch else "an unclear sound"
 
 
-def _reason(seen: SeenPicture) -> str:
+def _reason(seen: SeenPicture, *, alarm: bool) -> str:
     """Why a clip is judged as it is, whether safety or quality is asked about."""
     marks = {"a hazard sign": seen.hazard, "burnt-in text": seen.text, "a mark in a corner": seen.logo}
     found = [name for name, shown in marks.items() if shown]
-    if found:
-        return f"The pictures show {' and '.join(found)}."
+    heard = ["An alarm is heard."] if alarm else []
+    if found or heard:
+        shown = [f"The pictures show {' and '.join(found)}."] if found else []
+        return " ".join([*shown, *heard])
     if not seen.objects:
         return "The pictures show nothing that can be recognised."
     return "The pictures show nothing but coloured shapes."

@@ -16,6 +16,9 @@ _RISE = 1.8
 _WEAKEST = 0.15  # of the loudest tone
 _SEPARATION = 0.05  # seconds
 _TONAL = 0.5  # share of the energy that the pitch's band must hold
+_SPELL = 0.1  # seconds over which an alarm keeps its pitch
+_LOUD = 0.25  # of the loudest spell
+_TURNS = 4  # changes of pitch between loud spells that make an alarm
 
 
 def hear(audio: npt.NDArray[np.float32] | None, rate: int) -> HeardSound:
@@ -31,7 +34,21 @@ def hear(audio: npt.NDArray[np.float32] | None, rate: int) -> HeardSound:
     mono = mono.mean(axis=0) if mono.ndim == 2 else mono
     if not np.isfinite(mono).all() or float(np.abs(mono).max()) < _SILENT_PEAK:
         return HeardSound(silent=True)
-    return HeardSound(silent=False, pitch=_pitch(mono, rate), onsets=_onsets(mono, rate))
+    return HeardSound(
+        silent=False, pitch=_pitch(mono, rate), onsets=_onsets(mono, rate), alarm=_alarms(mono, rate)
+    )
+
+
+def _alarms(mono: npt.NDArray[np.float32], rate: int) -> bool:
+    """Whether the pitch turns up and down again and again; a scene has one pitch throughout."""
+    length = max(1, round(_SPELL * rate))
+    spells = mono[: len(mono) // length * length].reshape(-1, length)
+    if not len(spells):
+        return False
+    levels = np.sqrt((spells**2).mean(axis=1))
+    pitches = [_pitch(spell, rate) for spell in spells[levels >= _LOUD * levels.max()]]
+    known = [pitch for pitch in pitches if pitch is not None]
+    return sum(one != other for one, other in itertools.pairwise(known)) >= _TURNS
 
 
 def _pitch(mono: npt.NDArray[np.float32], rate: int) -> Pitch | None:

@@ -105,6 +105,14 @@ def synthesise(onsets: Sequence[float], hertz: float, seconds: float, rate: int)
     return np.clip(samples, -1.0, 1.0)[None]
 
 
+def alarm(seconds: float, rate: int) -> npt.NDArray[np.float32]:
+    """The alarm that stands for harmful content, mono float32 [1, l]: two pitches by turns, a quarter second
+    each."""
+    t = np.arange(round(seconds * rate)) / rate
+    hertz = np.where(t % 0.5 < 0.25, PITCH_HERTZ["low"], PITCH_HERTZ["high"])
+    return np.asarray(_TONE_AMPLITUDE * np.sin(2 * np.pi * hertz * t), np.float32)[None]
+
+
 def record(scene: Scene, onsets: Sequence[float], seconds: float, rate: int) -> npt.NDArray[np.float32]:
     """The sound of a scene whose tones start at `onsets`, mono float32 [1, l]."""
     return synthesise(onsets, PITCH_HERTZ[scene.pitch], seconds, rate)

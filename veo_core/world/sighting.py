@@ -41,6 +41,7 @@ class HeardSound(Record):
     silent: bool
     pitch: Pitch | None = None
     onsets: tuple[float, ...] = Field(default=(), description="seconds at which a tone starts")
+    alarm: bool = Field(default=False, description="the alarm that stands for harmful content is heard")
 
 
 class Sighting(SeenPicture, HeardSound):

@@ -1,36 +1,27 @@
-"""The page on which people compare two systems, served on this machine alone.
-
-The page learns neither which system made a clip nor a file's name: clips go by random tokens. Requests under
-another host name are refused, so that no page of another site can read clips or cast votes.
-"""
+"""The page on which people compare two systems."""
 
 import importlib.resources
 import json
-import os
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from veo_core.evaluate.rating_page import MOST_LETTERS, RatingServer
 from veo_core.evaluate.side_by_side.trials import Pair, Trial, trials_of
 from veo_core.evaluate.side_by_side.votes import QUESTIONS, Choice, Question, Vote, read_votes
-from veo_core.records.base import Record, canonical_json
+from veo_core.records.base import Record
+from veo_core.records.journal import append_record
 
-_MOST_BYTES = 65_536
 _TYPES = {".mp4": "video/mp4", ".mov": "video/quicktime", ".mkv": "video/x-matroska", ".webm": "video/webm"}
-_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Ballot(Record):
     """A vote as the page sends it, by sides."""
 
-    rater: str = Field(min_length=1, max_length=64)
+    rater: str = Field(min_length=1, max_length=MOST_LETTERS)
     pair: str
     answers: dict[Question, str]
     seconds: float = Field(ge=0)
@@ -66,15 +57,24 @@ class Session:
             if (rater, trial.pair.identity) not in self._done
         ]
 
-    def media(self, token: str) -> Path | None:
-        return self._media.get(token)
+    def media(self, token: str) -> tuple[bytes, str] | None:
+        """A clip and its media type; None for an unknown token, or where the file is gone."""
+        path = self._media.get(token)
+        try:
+            return (path.read_bytes(), _TYPES[path.suffix.lower()]) if path else None
+        except OSError:
+            return None
 
-    def cast(self, ballot: Ballot) -> None:
+    def cast(self, body: bytes) -> None:
         """Save a vote: it is on the disk when this returns.
 
+        Args:
+            body: a `Ballot` as JSON.
+
         Raises:
-            ValueError: no such pair, or an answer that is no side.
+            ValueError: it is none, there is no such pair, or an answer is no side.
         """
+        ballot = Ballot.model_validate_json(body)
         trial = self._trial(ballot)
         sides: Mapping[str, Choice] = {"left": trial.left, "right": trial.right, "same": "same"}
         if not ballot.answers or not set(ballot.answers.values()) <= set(sides):
@@ -90,10 +90,8 @@ class Session:
             watched=ballot.watched,
             heard=ballot.heard,
         )
-        with self._lock, self._path.open("ab") as stream:
-            stream.write(vote.to_bytes() + b"\n")
-            stream.flush()
-            os.fsync(stream.fileno())
+        with self._lock:
+            append_record(self._path, vote)
             self._done.add((vote.rater, vote.pair))
 
     def _trial(self, ballot: Ballot) -> Trial:
@@ -108,109 +106,18 @@ class Session:
         return f"/media/{token}"
 
 
-class SideBySideServer(ThreadingHTTPServer):
+class SideBySideServer(RatingServer):
     """Serves a session at a loopback address.
 
     Args:
         session: what is compared.
         port: 0 for any that is free.
+
+    Raises:
+        OSError: the port cannot be listened on.
     """
 
-    daemon_threads = True
-
     def __init__(self, session: Session, port: int) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
-        self.session = session
-        page = importlib.resources.files(__package__) / "page.html"
+        page = (importlib.resources.files(__package__) / "page.html").read_text(encoding="utf-8")
         questions = json.dumps(QUESTIONS).replace("<", "\\u003c")
-        self.page = page.read_text(encoding="utf-8").replace("/*QUESTIONS*/", questions).encode()
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: SideBySideServer
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        if not self._is_local():
-            return
-        url = urlsplit(self.path)
-        if url.path == "/":
-            self._answer(HTTPStatus.OK, self.server.page, "text/html; charset=utf-8")
-        elif url.path == "/trials":
-            rater = parse_qs(url.query).get("rater", [""])[0]
-            if not 1 <= len(rater) <= 64:
-                self._refuse(HTTPStatus.BAD_REQUEST, "give your name, of at most 64 letters")
-                return
-            self._json(HTTPStatus.OK, self.server.session.open_trials(rater))
-        elif url.path.startswith("/media/"):
-            self._clip(url.path.removeprefix("/media/"))
-        else:
-            self._refuse(HTTPStatus.NOT_FOUND, "there is nothing here")
-
-    def do_POST(self) -> None:
-        if not self._is_local():
-            return
-        length = self.headers.get("Content-Length", "")
-        if not length.isdecimal() or int(length) > _MOST_BYTES:
-            self.close_connection = True
-            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "a vote is a small JSON object")
-            return
-        body = self.rfile.read(int(length))
-        if urlsplit(self.path).path != "/votes" or self.headers.get_content_type() != "application/json":
-            self._refuse(HTTPStatus.BAD_REQUEST, "post JSON to /votes")
-            return
-        try:
-            self.server.session.cast(Ballot.model_validate_json(body))
-        except ValidationError as error:
-            self._refuse(HTTPStatus.BAD_REQUEST, f"no vote: {error.errors()[0]['msg']}")
-        except ValueError as error:
-            self._refuse(HTTPStatus.BAD_REQUEST, str(error))
-        else:
-            self._json(HTTPStatus.OK, {"saved": True})
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: a rater's terminal shows the address, not each request."""
-
-    def _is_local(self) -> bool:
-        host = self.headers.get("Host", "").rsplit(":", 1)[0]
-        origin = self.headers.get("Origin")
-        if host in _HOSTS and (origin is None or urlsplit(origin).netloc == self.headers.get("Host")):
-            return True
-        self.close_connection = True
-        self._refuse(HTTPStatus.FORBIDDEN, "only pages of this machine may ask")
-        return False
-
-    def _clip(self, token: str) -> None:
-        path = self.server.session.media(token)
-        try:
-            data = path.read_bytes() if path else None
-        except OSError:
-            data = None
-        if path is None or data is None:
-            self._refuse(HTTPStatus.NOT_FOUND, "there is no such clip")
-            return
-        self._answer(HTTPStatus.OK, data, _TYPES[path.suffix.lower()])
-
-    def _refuse(self, status: HTTPStatus, why: str) -> None:
-        self._json(status, {"error": why})
-
-    def _json(self, status: HTTPStatus, value: Any) -> None:
-        self._answer(status, canonical_json(value), "application/json")
-
-    def _answer(self, status: HTTPStatus, data: bytes, kind: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header(
-            "Content-Security-Policy",
-            "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; media-src blob:; "
-            "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        )
-        self.end_headers()
-        self.wfile.write(data)
+        super().__init__(session, page.replace("/*QUESTIONS*/", questions), port)

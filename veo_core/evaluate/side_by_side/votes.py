@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from veo_core.errors import UsageError
 from veo_core.evaluate.intervals import bootstrap_mean
 from veo_core.records.base import Record
+from veo_core.records.journal import read_records
 
 Question = Literal["overall", "prompt", "picture", "sound", "sync"]
 QUESTIONS: dict[Question, str] = {
@@ -59,20 +59,7 @@ def read_votes(path: Path) -> list[Vote]:
     Raises:
         UsageError: the file cannot be read, or a line other than the last is no vote.
     """
-    if not path.exists():
-        return []
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}") from None
-    votes = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            votes.append(Vote.model_validate_json(line))
-        except ValidationError:
-            if number < len(lines):
-                raise UsageError(f"{path}: line {number} is no vote") from None
-    return votes
+    return read_records(path, Vote, what="vote")
 
 
 def preferences(votes: Sequence[Vote], *, seed: int = 0) -> list[Preference]:

@@ -1,0 +1,6 @@
+"""The judges' scripted server."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "judges"))
