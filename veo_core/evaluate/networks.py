@@ -24,7 +24,7 @@ from veo_core.storage.access import access_to
 if TYPE_CHECKING:
     import torch
 
-# torch takes seconds to import, and the image of the CPU stages does without it: it is imported where needed.
+# torch takes seconds to import, and what is installed without the extra `train` lacks it: imported on need.
 
 Floats = npt.NDArray[np.float64]
 UInt8 = npt.NDArray[np.uint8]
@@ -77,7 +77,7 @@ class NetworksConfig(Record):
 
 
 def torch_is_missing() -> bool:
-    """Whether this environment lacks torch, as the image of the CPU stages does."""
+    """Whether this environment lacks torch, as one without the extra `train` does."""
     return importlib.util.find_spec("torch") is None
 
 
