@@ -75,8 +75,8 @@ bench-watermark: setup-dev ## the watermark against attacks and alternatives; QU
 bench-serve: setup-dev ## the server under 200 clients for a minute, with a tiny model
 	@$(BIN)/python -m benchmarks.serve
 
-bench-eval: setup-dev ## self-tests of the metrics, detectors, memorisation, the evaluation's speed
-	@$(BIN)/python -m benchmarks.evaluation
+bench-eval: setup-dev ## self-tests of the metrics, detectors, memorisation, speed; SECTIONS="ladders speed" for some
+	@$(BIN)/python -m benchmarks.evaluation $(SECTIONS)
 
 compile: setup-dev ## compile the pipeline to pipelines/compiled
 	@$(BIN)/python -m pipelines.compile

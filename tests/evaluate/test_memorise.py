@@ -1,11 +1,10 @@
 """Copies of training clips are found, new clips are not."""
 
-import io
-
 import numpy as np
 import pytest
 
 from benchmarks.degrade import Footage, world_footage
+from benchmarks.stored import file_of
 from veo_core.evaluate.memorise import (
     Neighbour,
     TrainingClip,
@@ -18,14 +17,7 @@ from veo_core.evaluate.memorise import (
 )
 from veo_core.evaluate.records import CopyView
 from veo_core.media.decode import decode
-from veo_core.media.encode import encode
 from veo_core.storage import Store
-
-
-def file_of(clip: Footage, crf: int = 18) -> bytes:
-    sink = io.BytesIO()
-    encode(sink, clip.frames, fps=clip.fps, audio=clip.sound[None], audio_rate=clip.rate, crf=crf)
-    return sink.getvalue()
 
 
 def view(clip: Footage, name: str, tmp_path, crf: int = 18) -> CopyView:
