@@ -284,6 +284,24 @@ def test_a_training_clip_passed_off_as_generated_is_called_memorised(bench):
     copies = [row for row in found if row.memorised]
     assert [(row.group, row.training_clip) for row in copies] == [("generated", bench.real[9].clip_id)]
     assert bench.row(manifest, "memorised").value == 0.5
+    searched = bench.row(manifest, "memorised_searched", split="training", mode="")
+    assert (searched.value, searched.n) == (1.0, 6)
+
+
+def test_training_clips_that_cannot_be_searched_are_counted(bench, capsys):
+    for index in range(5):
+        bench.add_real(100 + index)
+    for clip in bench.real[1:]:
+        bench.real.append(clip.model_copy(update={"clip_id": f"t{clip.clip_id}", "split": "train"}))
+    bench.real[-1] = bench.real[-1].model_copy(update={"media": bench.store.put_bytes(b"no film", ".mp4")})
+    bench.add(300)
+    searched = bench.row(bench.run(), "memorised_searched", split="training", mode="")
+    assert (searched.value, searched.n) == (0.75, 4)
+    assert "memorised: 1 of 4 training clips cannot be read" in capsys.readouterr().out
+    limited = bench.row(
+        bench.run("limited", training_clips=1), "memorised_searched", split="training", mode=""
+    )
+    assert (limited.value, limited.n) == (0.25, 4)
 
 
 def test_a_candidate_is_held_against_the_last_registered_model(bench):

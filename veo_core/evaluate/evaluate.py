@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError
 from veo_core.errors import UsageError
 from veo_core.evaluate.baseline import last_registered
 from veo_core.evaluate.compare import Promotion, promotion
+from veo_core.evaluate.intervals import Estimate
 from veo_core.evaluate.measure import measure_all
 from veo_core.evaluate.memorise import (
     Neighbour,
@@ -46,6 +47,7 @@ _NETWORK_OF = {
     "kvd": "video",
     "fad": "audio",
     "kad": "audio",
+    "desync": "sync",
 }
 
 
@@ -93,8 +95,10 @@ def run(*, generated: Manifest, dataset: Manifest, config: EvaluateConfig, conte
         (row for one in measured for row in one.features), "space", "group", "mode", "prompt", "clip_id"
     )
     rows = summarise(scores, seed=context.seed, features=features, missing=missing(config.networks))
-    neighbours = _neighbours(measured, clips, config, context)
-    rows += _memorised_rows(neighbours)
+    train = sorted_by((clip for clip in clips if clip.split == "train"), "clip_id")
+    views = _training_views(train[: config.training_clips], context)
+    neighbours = _neighbours(measured, views)
+    rows += _memorised_rows(neighbours, searched=len(views), of=len(train))
     rows += _rebuilt(generated, real[: config.rebuilt_clips], context)
     verdict = _promotion(scores, generated, config, context)
     summary = EvaluationSummary(generated=generated.digest, dataset=dataset.digest, rows=rows)
@@ -176,13 +180,8 @@ def _caption(clip: Clip) -> str:
     return clip.annotation.caption
 
 
-def _neighbours(
-    measured: list[Measured], clips: list[Clip], config: EvaluateConfig, context: Context
-) -> list[Neighbour]:
-    """Generated and real clips with their nearest training clips; empty where there is nothing to search."""
-    train = sorted_by((clip for clip in clips if clip.split == "train"), "clip_id")[: config.training_clips]
-    if not train:
-        return []
+def _training_views(train: list[Clip], context: Context) -> list[CopyView]:
+    """The training clips that can be read, as the search for copies sees them."""
     views = sorted_by(
         context.map_shards(
             [TrainingClip(clip_id=clip.clip_id, media=clip.media) for clip in train],
@@ -192,6 +191,13 @@ def _neighbours(
         ),
         "clip_id",
     )
+    if len(views) < len(train):
+        print(f"memorised: {len(train) - len(views)} of {len(train)} training clips cannot be read")
+    return views
+
+
+def _neighbours(measured: list[Measured], views: list[CopyView]) -> list[Neighbour]:
+    """Generated and real clips with their nearest training clips; empty where there is nothing to search."""
     shown = [row for row in measured if row.copy_view is not None and row.score.mode != "v2a"]
     if not views or not shown:
         return []
@@ -204,23 +210,29 @@ def _neighbours(
     return sorted_by(marked(found, thresholds), "group", "mode", "prompt", "clip_id")
 
 
-def _memorised_rows(neighbours: list[Neighbour]) -> list[SummaryRow]:
-    """The share of copies in each mode whose pictures the model makes."""
+def _memorised_rows(neighbours: list[Neighbour], *, searched: int, of: int) -> list[SummaryRow]:
+    """The share of copies in each mode whose pictures the model makes, and how much of the training clips
+    they were looked for among.
+    """
     metric = BY_NAME["memorised"]
     real = [neighbour for neighbour in neighbours if neighbour.group == "real"]
     made = [neighbour for neighbour in neighbours if neighbour.group == "generated"]
     if not real or not made:
         return [not_run(metric, f"needs {metric.needs}")]
+    whole = Estimate(searched / of, None, None, of)
     floor = memorised_share(real).value
     return [
-        estimate_row(
-            metric,
-            "all",
-            mode,
-            memorised_share([neighbour for neighbour in made if neighbour.mode == mode]),
-            reference=floor,
-        )
-        for mode in sorted({neighbour.mode for neighbour in made})
+        estimate_row(BY_NAME["memorised_searched"], "training", "", whole),
+        *(
+            estimate_row(
+                metric,
+                "all",
+                mode,
+                memorised_share([neighbour for neighbour in made if neighbour.mode == mode]),
+                reference=floor,
+            )
+            for mode in sorted({neighbour.mode for neighbour in made})
+        ),
     ]
 
 
@@ -259,7 +271,8 @@ def _show(rows: list[SummaryRow], verdict: Promotion) -> None:
     for row in rows:
         where = f"{row.split} {row.mode}".strip()
         if row.value is not None:
-            print(f"{row.metric} ({where}): {row.value:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}] n={row.n}")
+            interval = "" if row.ci_low is None else f" [{row.ci_low:.3f}, {row.ci_high:.3f}]"
+            print(f"{row.metric} ({where}): {row.value:.3f}{interval} n={row.n}")
         elif row.note:
             print(f"{row.metric}: {row.note}")
     print(f"promotion: {'yes' if verdict.promote else 'no'}: {verdict.reason}")

@@ -89,7 +89,7 @@ def view_of(clip_id: str, decoded: Decoded) -> CopyView:
 
 
 def view_training_clips(clips: Sequence[TrainingClip], *, root: str) -> list[CopyView]:
-    """The views of training clips; one that cannot be decoded is left out, since none was trained on it.
+    """The views of training clips; one that cannot be decoded has none.
 
     Args:
         clips: the clips.
