@@ -30,7 +30,7 @@ def add_parser(subcommands: Any) -> None:
         "--networks",
         type=Path,
         metavar="FILE",
-        help="YAML: clip, lpips, video, audio, each with path, sha256",
+        help="YAML: clip, lpips, video, audio, sync, each with path, sha256",
     )
     parser.add_argument(
         "--mode", choices=get_args(Mode), default="t2v", help="what was given besides text (default: t2v)"
