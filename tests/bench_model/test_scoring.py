@@ -77,9 +77,20 @@ def test_false_onsets_are_counted_beyond_those_on_true_footage():
     assert more.low is not None
     assert more.low < more.value < more.high
     rows = by_name(list(sync_rows([RIGHT, WRONG_WAY], real, 0, BARS["world"])))
-    assert rows["contacts that sound within 100 ms"].value == pytest.approx(2 / 3)
-    assert rows["contacts that sound within 50 ms"].value == pytest.approx(1 / 3)
-    assert rows["false onsets beyond those on true footage"].met is True
+    assert rows["held out: contacts that sound within 100 ms"].value == pytest.approx(2 / 3)
+    assert rows["held out: contacts that sound within 50 ms"].value == pytest.approx(1 / 3)
+    assert rows["held out: false onsets beyond those on true footage"].met is True
+
+
+def test_sound_of_two_objects_is_reported_apart_and_held_against_true_clips_of_two():
+    two = "a red circle moving left and a blue cross moving up"
+    late = score(two, split="two_objects", contacts=(0.5,), onsets=(1.5,))
+    real = [score(two, onsets=(0.5,), group="real", split="real"), RIGHT.model_copy(update={"group": "real"})]
+    rows = by_name(list(sync_rows([RIGHT, late], real, 0, BARS["world-full"])))
+    assert rows["held out: contacts that sound within 50 ms"].met is True
+    apart = rows["two objects: contacts that sound within 50 ms"]
+    assert (apart.value, apart.target) == (0.0, None)
+    assert rows["two objects: false onsets beyond those on true footage"].value == 1.0
 
 
 def test_colours_on_the_wrong_shapes_are_not_bound():

@@ -104,15 +104,22 @@ def test_what_was_given_is_not_marked(film, given):
 
 def test_equal_requests_give_equal_files_in_a_store(film, store):
     one, other = Finisher(MODEL), Finisher(MODEL)
-    first, ref = one.put(film, REQUEST, store, fps=FPS)
-    again, same = other.put(film, REQUEST, store, fps=FPS)
-    assert (first, ref) == (again, same)
-    assert store.get_bytes(ref) == first.data
-    changed = Finisher(ModelIdentity("cd" * 32)).put(film, REQUEST, store, fps=FPS)[1]
-    assert changed != ref
-    store.remove_object(ref.path)
-    renewed, _ = one.put(film, REQUEST, store, fps=FPS)
-    assert read_manifest(renewed.data).state == "valid"
+    first = one.put(film, REQUEST, store, fps=FPS)
+    assert other.put(film, REQUEST, store, fps=FPS) == first
+    assert store.get_bytes(first.file) == first.clip.data
+    changed = Finisher(ModelIdentity("cd" * 32)).put(film, REQUEST, store, fps=FPS)
+    assert changed.file != first.file
+    store.remove_object(first.file.path)
+    renewed = one.put(film, REQUEST, store, fps=FPS)
+    assert read_manifest(renewed.clip.data).state == "valid"
+
+
+def test_claim_about_the_same_content_is_signed_anew_where_it_changed(film, store):
+    unmarked = [Finisher(ModelIdentity(digest * 32), watermark=False) for digest in ("ab", "cd")]
+    one, other = (finisher.put(film, REQUEST, store, fps=FPS) for finisher in unmarked)
+    assert one.content == other.content
+    claims = [read_manifest(clip.clip.data).claim for clip in (one, other)]
+    assert [claim.model_digest for claim in claims if claim] == ["ab" * 32, "cd" * 32]
 
 
 def test_keys_that_cannot_be_used_are_told_before_any_work():

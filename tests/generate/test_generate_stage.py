@@ -5,6 +5,7 @@ from tiny_model import store_model
 
 from veo_core.generate.generate import Generation, run
 from veo_core.generate.identity import generation_id_of
+from veo_core.provenance.copies import as_it_leaves
 from veo_core.provenance.read import read_manifest
 from veo_core.records.generated import GeneratedClip
 from veo_core.records.manifest import Manifest
@@ -46,7 +47,7 @@ def test_clips_of_the_table_are_marked_and_signed(store, parts):
         assert clip.mark is not None
         assert clip.mark.generation_id == generation_id_of(clip.prompt, clip.seed)
         assert clip.manifest is not None
-        claim = read_manifest(store.get_bytes(clip.media)).claim
+        claim = read_manifest(store.get_bytes(as_it_leaves(store, clip.media))).claim
         assert claim is not None
         assert int(claim.model_digest[:4], 16) == clip.mark.model_id
     assert all(row.manifest_right for row in read_marks(clips, store))
@@ -56,7 +57,20 @@ def test_second_run_gives_an_equal_manifest(store, parts):
     assert generated(store, parts)[0].to_bytes() == generated(store, parts)[0].to_bytes()
 
 
+def test_run_in_another_store_and_signed_with_another_certificate_gives_an_equal_manifest(
+    store, parts, tmp_path, monkeypatch
+):
+    here, _ = generated(store, parts)
+    elsewhere = Store(str(tmp_path / "store"))
+    assert store_model(elsewhere) == {part: manifest.files for part, manifest in parts.items()}
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    there, clips = generated(elsewhere, parts)
+    assert there.to_bytes() == here.to_bytes()
+    signed = [as_it_leaves(kept, clips[0].media).sha256 for kept in (store, elsewhere)]
+    assert signed[0] != signed[1] != clips[0].media.sha256
+
+
 def test_switches_leave_clips_unmarked_and_unsigned(store, parts):
     _, clips = generated(store, parts, watermark=False, manifest=False)
     assert [(clip.mark, clip.manifest) for clip in clips] == [(None, None)] * 2
-    assert [read_manifest(store.get_bytes(clip.media)).state for clip in clips] == ["none"] * 2
+    assert [as_it_leaves(store, clip.media) for clip in clips] == [clip.media for clip in clips]

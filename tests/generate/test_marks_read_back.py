@@ -10,6 +10,7 @@ from veo_core.cli.main import main
 from veo_core.generate.finish import Finisher
 from veo_core.generate.request import Request
 from veo_core.media.encode import encode
+from veo_core.provenance.copies import as_it_leaves
 from veo_core.provenance.credentials import load_credentials
 from veo_core.records.generated import GeneratedClip
 from veo_core.storage import Store
@@ -20,7 +21,8 @@ def clip_of(store: Store, seed: int, *, watermark: bool = True, manifest: bool =
     """A clip as the stage `generate` puts it into the store."""
     request = Request(f"clip {seed}", seed=seed)
     finisher = Finisher(MODEL, watermark=watermark, manifest=manifest)
-    finished, media = finisher.put(filmed(seed), request, store, fps=FPS)
+    stored = finisher.put(filmed(seed), request, store, fps=FPS)
+    media = store.put_bytes(stored.content, ".mp4")
     return GeneratedClip(
         clip_id=media.sha256,
         prompt=request.prompt,
@@ -34,8 +36,8 @@ def clip_of(store: Store, seed: int, *, watermark: bool = True, manifest: bool =
         frames=17,
         seconds=2.0,
         audio_rate=48_000,
-        mark=finished.mark,
-        manifest=finished.manifest,
+        mark=stored.clip.mark,
+        manifest=stored.clip.manifest,
     )
 
 
@@ -78,7 +80,8 @@ def test_clip_without_marks_has_none(store):
 
 def test_unreadable_clip_counts_as_unmarked_and_stops_no_other(store, clips):
     broken = clips[0].model_copy(update={"media": store.put_bytes(b"no video", ".mp4")})
-    gone = clips[0].model_copy(update={"media": clips[0].media.model_copy(update={"path": "objects/x"})})
+    missing = {"path": "objects/x", "sha256": "0" * 64}
+    gone = clips[0].model_copy(update={"media": clips[0].media.model_copy(update=missing)})
     rows = read_marks([broken, gone, clips[1]], store)
     assert [row.right for row in rows] == [False, False, True]
     assert [bool(row.problem) for row in rows] == [True, True, False]
@@ -90,7 +93,7 @@ def printed(capsys, *arguments: str) -> str:
 
 
 def test_verify_media_tells_watermark_and_manifest(store, clips, tmp_path, capsys):
-    path = str(store.local_path(clips[1].media, tmp_path))
+    path = str(store.local_path(as_it_leaves(store, clips[1].media), tmp_path))
     out = printed(capsys, path)
     assert "model: ab12" in out
     assert "C2PA manifest: valid; nobody that you named vouches for the signer" in out
@@ -104,7 +107,7 @@ def test_verify_media_tells_watermark_and_manifest(store, clips, tmp_path, capsy
 
 
 def test_verify_media_trusts_the_anchor_that_is_given(store, clips, tmp_path, capsys):
-    path = str(store.local_path(clips[1].media, tmp_path))
+    path = str(store.local_path(as_it_leaves(store, clips[1].media), tmp_path))
     chain = load_credentials().chain
     (tmp_path / "anchors.pem").write_bytes(b"-----BEGIN" + chain.split(b"-----BEGIN")[-1])
     assert "C2PA manifest: trusted" in printed(capsys, path, "--anchors", str(tmp_path / "anchors.pem"))
@@ -115,7 +118,7 @@ def test_verify_media_trusts_the_anchor_that_is_given(store, clips, tmp_path, ca
 
 
 def test_verify_media_finds_an_altered_file_and_one_without_anything(store, clips, tmp_path, capsys):
-    data = bytearray(store.get_bytes(clips[1].media))
+    data = bytearray(store.get_bytes(as_it_leaves(store, clips[1].media)))
     data[data.rindex(b"mdat") + 500] ^= 1
     altered = tmp_path / "altered.mp4"
     altered.write_bytes(data)

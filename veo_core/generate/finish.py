@@ -19,6 +19,7 @@ from veo_core.generate.pipeline import Film
 from veo_core.generate.request import Request
 from veo_core.media.encode import encode
 from veo_core.provenance.claim import GenerationClaim, SoftBinding, definition
+from veo_core.provenance.copies import SignedCopy, find_copy, put_copy
 from veo_core.provenance.credentials import load_credentials
 from veo_core.provenance.read import read_manifest
 from veo_core.provenance.sign import sign
@@ -46,6 +47,21 @@ class FinishedClip:
     data: bytes
     mark: ClipMark | None
     manifest: ClipManifest | None
+
+
+@dataclass(frozen=True)
+class StoredClip:
+    """A finished clip in a store.
+
+    Attributes:
+        clip: as it leaves.
+        file: where that lies.
+        content: its bytes before signing: equal requests to equal models make them equal everywhere.
+    """
+
+    clip: FinishedClip
+    file: FileRef
+    content: bytes
 
 
 class Finisher:
@@ -90,27 +106,21 @@ class Finisher:
         """
         return self.signed(self._encoded(film, request, fps, own_sound, own_rate), request)
 
-    def put(self, film: Film, request: Request, store: Store, *, fps: float) -> tuple[FinishedClip, FileRef]:
-        """The same, put into the store.
-
-        Signatures hold random bytes: a clip that was signed before is taken from the store, so that equal
-        requests give equal files there.
-        """
-        data = self._encoded(film, request, fps, None, 0)
+    def put(self, film: Film, request: Request, store: Store, *, fps: float) -> StoredClip:
+        """The same, put into the store; what was signed before is taken from there."""
+        content = self._encoded(film, request, fps, None, 0)
         if self._credentials is None:
-            finished = self.signed(data, request)
-            return finished, store.put_bytes(finished.data, ".mp4")
-        manifest = definition(self._claim(request), sha256_bytes(data))
-        key = sha256_bytes(canonical_json([manifest, self._credentials.id]))
-        before = store.get_mark(f"signed/{key[:2]}/{key}")
-        if before is not None:
-            ref = FileRef.model_validate_json(before)
-            if store.has(ref):
-                return self._described(store.get_bytes(ref), request), ref
-        finished = self.signed(data, request)
-        ref = store.put_bytes(finished.data, ".mp4")
-        store.set_mark(f"signed/{key[:2]}/{key}", ref.to_bytes())
-        return finished, ref
+            return StoredClip(self._described(content, request), store.put_bytes(content, ".mp4"), content)
+        digest = sha256_bytes(content)
+        manifest = definition(self._claim(request), digest)
+        statement = sha256_bytes(canonical_json([manifest, self._credentials.id]))
+        before = find_copy(store, digest)
+        if before is not None and before.statement == statement:
+            return StoredClip(self._described(store.get_bytes(before.file), request), before.file, content)
+        finished = self.signed(content, request)
+        file = store.put_bytes(finished.data, ".mp4")
+        put_copy(store, digest, SignedCopy(statement=statement, file=file))
+        return StoredClip(finished, file, content)
 
     def marked(self, film: Film, request: Request) -> Film:
         """The film with the watermark in what was made: of a given video in its sound alone, of a given sound

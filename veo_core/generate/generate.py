@@ -225,7 +225,8 @@ def _row(
     store: Store,
 ) -> GeneratedClip:
     fps = generator.clip.fps
-    finished, media = finisher.put(film, request, store, fps=fps)
+    stored = finisher.put(film, request, store, fps=fps)
+    media = store.put_bytes(stored.content, ".mp4")
     given = rebuilt = None
     if request.image is not None:
         given = store.put_bytes(_png(request.image), ".png")
@@ -246,8 +247,8 @@ def _row(
         frames=count,
         seconds=(count - 1) / fps,
         audio_rate=film.audio_rate,
-        mark=finished.mark,
-        manifest=finished.manifest,
+        mark=stored.clip.mark,
+        manifest=stored.clip.manifest,
     )
 
 

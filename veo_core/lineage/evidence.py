@@ -10,6 +10,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from veo_core.errors import UsageError
+from veo_core.provenance.copies import as_it_leaves
 from veo_core.records.base import Record, sha256_bytes
 from veo_core.records.files import FileRef, TableRef
 from veo_core.records.manifest import Manifest
@@ -89,6 +90,14 @@ class Evidence:
         except (UsageError, OSError) as error:
             self.notes.append(f"file {ref.path} cannot be shown: {_first_line(error)}")
             return None
+
+    def as_it_leaves(self, clip: FileRef) -> FileRef:
+        """The signed file of a generated clip, or the clip itself where it has none that can be found."""
+        try:
+            return as_it_leaves(self.store, clip)
+        except (UsageError, ValidationError, OSError) as error:
+            self.notes.append(f"signature of {clip.path} cannot be shown: {_first_line(error)}")
+            return clip
 
     def record(self, ref: FileRef, record: type[RecordT]) -> RecordT | None:
         """A record stored as JSON, or None with a note where it cannot be read."""

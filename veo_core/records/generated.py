@@ -23,7 +23,7 @@ class ClipMark(Record):
 class ClipManifest(Record):
     """The C2PA manifest that a clip was given."""
 
-    state: Literal["valid"] = Field(description="what validation said of the finished file")
+    state: Literal["valid"] = Field(description="what validation said of the signed file")
     issuer: str = Field(description="organisation that the signing certificate names")
     local: bool = Field(description="whether that certificate was made on the spot: nobody vouches for it")
 
@@ -31,14 +31,14 @@ class ClipManifest(Record):
 class GeneratedClip(Record):
     """One generated MP4 file with sound."""
 
-    clip_id: str = Field(description="sha256 of the file's bytes")
+    clip_id: str = Field(description="sha256 of the bytes of `media`")
     prompt: str
     split: PromptSplit = Field(description="suite of the prompt; validation: caption of a validation clip")
     mode: Mode = Field(
         description="given besides text: t2v nothing, i2v the first frame, v2a all pictures, a2v the sound"
     )
     seed: int = Field(description="seed of this clip's noise")
-    media: FileRef
+    media: FileRef = Field(description="watermarked, before signing; `provenance.copies` has the signed file")
     first_frame: FileRef | None = Field(default=None, description="PNG that an i2v clip starts from")
     first_frame_rebuilt: FileRef | None = Field(
         default=None, description="that PNG after the video codec: the nearest that a clip can come to it"

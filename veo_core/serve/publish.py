@@ -24,7 +24,8 @@ def publish(film: Film, request: Request, fps: float, finisher: Finisher, store:
     Raises:
         UsageError: the clip cannot be finished, or the store cannot be written.
     """
-    clip, ref = finisher.put(film, request, store, fps=fps)
+    stored = finisher.put(film, request, store, fps=fps)
+    clip, ref = stored.clip, stored.file
     store.set_mark(_mark(ref.sha256), ref.to_bytes())
     uri = f"{store.root}/{ref.path}" if "://" in store.root else f"/clips/{ref.sha256}.mp4"
     return Published(uri, ref, clip)

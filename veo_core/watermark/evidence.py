@@ -9,6 +9,7 @@ from pydantic import Field
 
 from veo_core.errors import ItemError, UsageError
 from veo_core.media.decode import decode
+from veo_core.provenance.copies import as_it_leaves
 from veo_core.provenance.read import ManifestState, read_manifest
 from veo_core.records.base import Record, sha256_bytes
 from veo_core.records.generated import GeneratedClip
@@ -48,7 +49,7 @@ class MarkRow(Record):
 def read_marks(
     clips: Sequence[GeneratedClip], store: Store, *, keys: Sequence[Key] | None = None
 ) -> list[MarkRow]:
-    """Watermark and manifest of each clip, as its stored file carries them; a bad file stops no other.
+    """Watermark and manifest of each clip, as its file carries them; a bad file stops no other.
 
     Args:
         clips: rows of the table `generated`.
@@ -70,7 +71,7 @@ def _read(clip: GeneratedClip, store: Store, folder: Path, keys: Sequence[Key]) 
         expected_generation_id=None if clip.mark is None else clip.mark.generation_id,
     )
     try:
-        path = store.local_path(clip.media, folder)
+        path = store.local_path(as_it_leaves(store, clip.media), folder)
         decoded = decode(path)
         reading = read_manifest(path)
     except (ItemError, UsageError) as error:

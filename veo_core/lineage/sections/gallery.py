@@ -71,7 +71,7 @@ def _filters(scores: Sequence[ClipScore]) -> list[Html]:
 
 
 def _card(evidence: Evidence, score: ClipScore) -> Html:
-    data = evidence.bytes(score.media)
+    data = evidence.bytes(evidence.as_it_leaves(score.media))
     right = bool(score.attributes) and all(attribute.right for attribute in score.attributes)
     return element(
         "article",
