@@ -13,6 +13,7 @@ from veo_core.evaluate.compare import Promotion
 from veo_core.evaluate.evaluate import EvaluateConfig, run
 from veo_core.evaluate.memorise import Neighbour
 from veo_core.evaluate.records import ClipScore, ConfusionRow, EvaluationSummary, SummaryRow
+from veo_core.generate.suites import PromptSuite, SuitePrompt
 from veo_core.media.decode import decode
 from veo_core.media.encode import encode
 from veo_core.records.clip import Clip, MediaFacts, Signals, Source
@@ -93,11 +94,12 @@ class Bench:
         data, caption = film(index)
         self.real.append(real_clip(self.store.put_bytes(data, ".mp4"), caption))
 
-    def run(self, key: str = "k", **config: object) -> Manifest:
+    def run(self, key: str = "k", files: dict[str, FileRef] | None = None, **config: object) -> Manifest:
         generated = Manifest(
             stage="generate",
             config_digest="c" * 64,
             tables={"generated": self.store.put_table(self.generated, GeneratedClip)},
+            files=files or {},
         )
         dataset = Manifest(
             stage="package",
@@ -321,6 +323,26 @@ def test_a_candidate_is_held_against_the_last_registered_model(bench):
 
 def promotion_of(bench: Bench, manifest: Manifest) -> Promotion:
     return Promotion.model_validate_json(bench.store.get_bytes(manifest.files["promotion"]))
+
+
+def test_figures_are_given_by_the_tags_of_the_suite_that_was_generated_for(bench):
+    for index in range(4):
+        bench.add(index)
+        split = "custom" if index else "seen"
+        bench.generated[-1] = bench.generated[-1].model_copy(update={"split": split})
+    tags = ["concept:animals", "concept:animals", "concept:physics", "concept:physics"]
+    suite = PromptSuite(
+        name="s",
+        sha256="0" * 64,
+        prompts=[
+            SuitePrompt(identity="", text=clip.prompt, tags=[tag])
+            for clip, tag in zip(bench.generated, tags, strict=True)
+        ],
+    )
+    manifest = bench.run(files={"suite": bench.store.put_bytes(suite.to_bytes(), ".json")})
+    assert bench.row(manifest, "playable_with_sound", split="concept:animals").n == 1
+    assert bench.row(manifest, "playable_with_sound", split="concept:physics").n == 2
+    assert bench.row(manifest, "following_all", split="concept:physics").value == 1.0
 
 
 def test_weights_that_are_not_there_end_the_stage_before_it_measures(bench):

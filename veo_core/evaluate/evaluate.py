@@ -31,6 +31,7 @@ from veo_core.evaluate.records import (
     SummaryRow,
 )
 from veo_core.evaluate.summary import estimate_row, not_run, summarise
+from veo_core.generate.suites import PromptSuite
 from veo_core.records.base import Record
 from veo_core.records.clip import Clip
 from veo_core.records.generated import GeneratedClip, ModelFiles
@@ -141,6 +142,7 @@ def _generated(manifest: Manifest, context: Context) -> list[ClipScore]:
     clips = context.store.get_table(manifest.tables["generated"], GeneratedClip)
     if not clips:
         raise UsageError("evaluate: nothing was generated; set generate.seen or generate.held_out")
+    tags = _tags(manifest, context)
     return [
         ClipScore(
             clip_id=clip.clip_id,
@@ -149,12 +151,20 @@ def _generated(manifest: Manifest, context: Context) -> list[ClipScore]:
             split=clip.split,
             mode=clip.mode,
             seed=clip.seed,
+            tags=tags.get(clip.prompt, []) if clip.split == "custom" else [],
             media=clip.media,
             first_frame=clip.first_frame,
             first_frame_rebuilt=clip.first_frame_rebuilt,
         )
         for clip in clips
     ]
+
+
+def _tags(generated: Manifest, context: Context) -> dict[str, list[str]]:
+    """The tags of the prompts of the suite that clips were generated for; none without one."""
+    if "suite" not in generated.files:
+        return {}
+    return PromptSuite.model_validate_json(context.store.get_bytes(generated.files["suite"])).tags
 
 
 def _dataset(manifest: Manifest, context: Context) -> list[Clip]:
@@ -219,7 +229,7 @@ def _memorised_rows(neighbours: list[Neighbour], *, searched: int, of: int) -> l
     made = [neighbour for neighbour in neighbours if neighbour.group == "generated"]
     if not real or not made:
         return [not_run(metric, f"needs {metric.needs}")]
-    whole = Estimate(searched / of, None, None, of)
+    whole = Estimate(searched / of, searched / of, searched / of, of)
     floor = memorised_share(real).value
     return [
         estimate_row(BY_NAME["memorised_searched"], "training", "", whole),
@@ -271,8 +281,7 @@ def _show(rows: list[SummaryRow], verdict: Promotion) -> None:
     for row in rows:
         where = f"{row.split} {row.mode}".strip()
         if row.value is not None:
-            interval = "" if row.ci_low is None else f" [{row.ci_low:.3f}, {row.ci_high:.3f}]"
-            print(f"{row.metric} ({where}): {row.value:.3f}{interval} n={row.n}")
+            print(f"{row.metric} ({where}): {row.value:.3f} [{row.ci_low:.3f}, {row.ci_high:.3f}] n={row.n}")
         elif row.note:
             print(f"{row.metric}: {row.note}")
     print(f"promotion: {'yes' if verdict.promote else 'no'}: {verdict.reason}")
