@@ -90,7 +90,7 @@ def test_thresholds_let_one_of_a_hundred_further_real_clips_pass_for_copies():
 
     thresholds = calibrate(draw(2000))
     flagged = np.mean([n.memorised for n in marked(draw(8000), thresholds)])
-    assert flagged <= 0.015
+    assert 0.001 <= flagged <= 0.01
 
 
 def test_hashes_count_only_within_the_reference_advice():
