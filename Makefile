@@ -78,8 +78,8 @@ bench-serve: setup-dev ## the server under 200 clients for a minute, with a tiny
 bench-safety: setup-dev ## red team and bias suites against the world's judge, healthy and ill; QUICK=1
 	@$(BIN)/python -m benchmarks.safety
 
-bench-eval: setup-dev ## self-tests of the metrics, detectors, memorisation, the evaluation's speed
-	@$(BIN)/python -m benchmarks.evaluation
+bench-eval: setup-dev ## self-tests of the metrics, detectors, memorisation, speed; SECTIONS="ladders speed" for some
+	@$(BIN)/python -m benchmarks.evaluation $(SECTIONS)
 
 compile: setup-dev ## compile the pipeline to pipelines/compiled
 	@$(BIN)/python -m pipelines.compile

@@ -236,13 +236,33 @@ def _later(sound: npt.NDArray[np.float32], samples: int) -> npt.NDArray[np.float
     return np.concatenate([np.zeros(samples, np.float32), sound])[: len(sound)]
 
 
+def _slightly_late(clips: Sequence[Footage], strength: float) -> list[Footage]:
+    """Sound late by up to 90 ms, within what counts as in sync."""
+    return [replace(clip, sound=_later(clip.sound, round(0.09 * strength * clip.rate))) for clip in clips]
+
+
 def _wrong_prompts(clips: Sequence[Footage], strength: float) -> list[Footage]:
     """A share of the clips with each other's prompts."""
-    moved = np.random.default_rng(4).permutation(len(clips))[: round(strength * len(clips))]
-    prompts = [clip.prompt for clip in clips]
-    for place, other in zip(moved, np.roll(moved, 1), strict=True):
-        prompts[place] = clips[other].prompt
-    return [replace(clip, prompt=prompt) for clip, prompt in zip(clips, prompts, strict=True)]
+    return [
+        replace(clip, prompt=clips[other].prompt)
+        for clip, other in zip(clips, _exchanged(len(clips), strength), strict=True)
+    ]
+
+
+def _wrong_sounds(clips: Sequence[Footage], strength: float) -> list[Footage]:
+    """A share of the clips with each other's sounds."""
+    return [
+        replace(clip, sound=clips[other].sound)
+        for clip, other in zip(clips, _exchanged(len(clips), strength), strict=True)
+    ]
+
+
+def _exchanged(count: int, strength: float) -> npt.NDArray[np.int64]:
+    """For each place whose it gets: its own, or that of another in a share of them."""
+    taken = np.arange(count)
+    moved = np.random.default_rng(4).permutation(count)[: round(strength * count)]
+    taken[moved] = np.roll(moved, 1)
+    return taken
 
 
 def _recolour(clips: Sequence[Footage], strength: float) -> list[Footage]:
@@ -297,8 +317,24 @@ LADDERS = (
     Ladder(
         "sound late by 0 to 500 ms", _shift, {"av_align": "down"}, ("motion", "flicker"), footage="impacts"
     ),
+    Ladder("sound late by 0 to 90 ms", _slightly_late, {"sync_error": "up", "sync_lag": "up"}, _PICTURE),
     Ladder(
-        "wrong prompts", _wrong_prompts, {"following_all": "down"}, ("sync_share_100ms", "motion", *_SOUND)
+        "wrong sounds",
+        _wrong_sounds,
+        {"sync_share_50ms": "down", "sync_share_100ms": "down", "false_onsets": "up"},
+        ("loudness", "clipped", "mel_frechet", *_PICTURE),
+    ),
+    Ladder(
+        "wrong prompts",
+        _wrong_prompts,
+        {
+            "following_all": "down",
+            "following_colour": "down",
+            "following_shape": "down",
+            "following_direction": "down",
+            "following_pitch": "down",
+        },
+        ("sync_share_100ms", "motion", *_SOUND),
     ),
     Ladder("objects change", _recolour, {"identity": "down"}, _SOUND),
     Ladder("too loud", _louder, {"loudness": "up", "clipped": "up"}, _PICTURE, pairs={"stft": "up"}),

@@ -1,10 +1,11 @@
 """The evaluation's bars: self-tests of metrics, independent values, detectors, memorisation, speed.
 
-SEED=123 QUICK=1 python -m benchmarks.evaluation
+`SEED=123 QUICK=1 python -m benchmarks.evaluation`, or some of its sections: ladders, independent, detectors,
+shifts, memorisation, speed.
 """
 
-import io
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from benchmarks.degrade import (
     world_footage,
 )
 from benchmarks.report import Row, publish, quick, seed
+from benchmarks.stored import file_of, generated_clip, real_clip
 from benchmarks.world import detecting
 from veo_core.evaluate.distances import frechet, polynomial_mmd
 from veo_core.evaluate.evaluate import EvaluateConfig, run
@@ -40,31 +42,31 @@ from veo_core.evaluate.psnr import psnr
 from veo_core.evaluate.records import CopyView
 from veo_core.evaluate.summary import summarise
 from veo_core.media.decode import decode
-from veo_core.media.encode import encode
-from veo_core.records.clip import Clip, MediaFacts, Signals, Source
+from veo_core.records.clip import Clip
 from veo_core.records.generated import GeneratedClip
 from veo_core.records.manifest import Manifest
 from veo_core.stage import Context
 from veo_core.storage import Store
 
 DEFAULT_SEED = 6_120_433
+_CALIBRATION = 600  # clips, the fewest that show a false share of 1 %
 _SHIFTS = (-0.4, -0.2, -0.05, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 
 
 def main() -> None:
     used = seed(DEFAULT_SEED)
     small = quick()
-    with tempfile.TemporaryDirectory(prefix="veo-bench-") as folder:
-        store = Store(folder)
-        rows = [
-            *self_tests(12 if small else 32, used, store),
-            *independent(used),
-            *detecting(100 if small else 500, used),
-            *shifted_sound(16 if small else 64, used, store),
-            *memorisation(100 if small else 500, used, Path(folder)),
-            *speed(64, used),
-        ]
-    publish("evaluation", rows, used_seed=used)
+    sections: dict[str, Callable[[Store], Iterator[Row]]] = {
+        "ladders": lambda store: self_tests(20 if small else 32, used, store),
+        "independent": lambda store: independent(used),
+        "detectors": lambda store: detecting(100 if small else 500, used),
+        "shifts": lambda store: shifted_sound(16 if small else 64, used, store),
+        "memorisation": lambda store: memorisation(100 if small else 500, used, Path(store.root)),
+        "speed": lambda store: speed(64, used, store),
+    }
+    for name in sys.argv[1:] or sections:
+        with tempfile.TemporaryDirectory(prefix="veo-bench-") as folder:
+            publish("evaluation", list(sections[name](Store(folder))), used_seed=used, section=name)
 
 
 def self_tests(clips: int, used_seed: int, store: Store) -> Iterator[Row]:
@@ -173,7 +175,9 @@ def memorisation(clips: int, used_seed: int, folder: Path) -> Iterator[Row]:
     """Bar 8: training clips passed off as generated, and real clips that were never trained on."""
     training = world_footage(clips, used_seed + 3)
     views = [_view(clip, f"train{n}", folder, 18) for n, clip in enumerate(training)]
-    calibration = [(_view(c, "c", folder, 18), "", "real") for c in world_footage(clips, used_seed + 4)]
+    calibration = [
+        (_view(c, "c", folder, 18), "", "real") for c in world_footage(_CALIBRATION, used_seed + 4)
+    ]
     thresholds = calibrate(nearest(calibration, views))
     planted = [(_view(clip, str(n), folder, 30), "", "generated") for n, clip in enumerate(training)]
     found = marked(nearest(planted, views), thresholds)
@@ -199,27 +203,26 @@ def memorisation(clips: int, used_seed: int, folder: Path) -> Iterator[Row]:
 
 def _view(clip: Footage, name: str, folder: Path, crf: int) -> CopyView:
     path = folder / "view.mp4"
-    encode(path, clip.frames, fps=clip.fps, audio=clip.sound[None], audio_rate=clip.rate, crf=crf)
+    path.write_bytes(file_of(clip, crf))
     return view_of(name, decode(path))
 
 
-def speed(clips: int, used_seed: int) -> Iterator[Row]:
+def speed(clips: int, used_seed: int, store: Store) -> Iterator[Row]:
     """Bar 9: the stage on so many generated clips, as many real ones, and memorisation, on two processes."""
-    with tempfile.TemporaryDirectory(prefix="veo-bench-") as folder:
-        store = Store(folder)
-        made = [_generated(clip, n, store) for n, clip in enumerate(world_footage(clips, used_seed + 6))]
-        real = [_real(clip, n, store) for n, clip in enumerate(world_footage(2 * clips, used_seed + 7))]
-        generated = Manifest(
-            stage="generate",
-            config_digest="c",
-            tables={"generated": store.put_table(made, GeneratedClip)},
-        )
-        dataset = Manifest(stage="package", config_digest="c", tables={"clips": store.put_table(real, Clip)})
-        workers = min(2, os.cpu_count() or 1)
-        context = Context(stage="evaluate", store=store, seed=0, key="k", workers=workers)
-        start, before = time.perf_counter(), _processor_seconds()
-        run(generated=generated, dataset=dataset, config=EvaluateConfig(real_clips=clips), context=context)
-        wall, spent = time.perf_counter() - start, _processor_seconds() - before
+    made = [generated_clip(clip, n, store) for n, clip in enumerate(world_footage(clips, used_seed + 6))]
+    real = [
+        real_clip(clip, "train" if n % 2 else "validation", store)
+        for n, clip in enumerate(world_footage(2 * clips, used_seed + 7))
+    ]
+    generated = Manifest(
+        stage="generate", config_digest="c", tables={"generated": store.put_table(made, GeneratedClip)}
+    )
+    dataset = Manifest(stage="package", config_digest="c", tables={"clips": store.put_table(real, Clip)})
+    workers = min(2, os.cpu_count() or 1)
+    context = Context(stage="evaluate", store=store, seed=0, key="k", workers=workers)
+    start, before = time.perf_counter(), _processor_seconds()
+    run(generated=generated, dataset=dataset, config=EvaluateConfig(real_clips=clips), context=context)
+    wall, spent = time.perf_counter() - start, _processor_seconds() - before
     yield Row(f"evaluating {clips} clips with {clips} real ones", wall, "s", target=60.0, op="<=")
     yield Row("the same, processor time", spent, "s")
 
@@ -227,66 +230,6 @@ def speed(clips: int, used_seed: int) -> Iterator[Row]:
 def _processor_seconds() -> float:
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
-
-
-def _file(clip: Footage) -> bytes:
-    sink = io.BytesIO()
-    encode(sink, clip.frames, fps=clip.fps, audio=clip.sound[None], audio_rate=clip.rate)
-    return sink.getvalue()
-
-
-def _generated(clip: Footage, number: int, store: Store) -> GeneratedClip:
-    media = store.put_bytes(_file(clip), ".mp4")
-    frames, height, width = clip.frames.shape[:3]
-    return GeneratedClip(
-        clip_id=media.sha256,
-        prompt=clip.prompt,
-        split="seen",
-        mode="t2v",
-        seed=number,
-        media=media,
-        width=width,
-        height=height,
-        fps=clip.fps,
-        frames=frames,
-        seconds=2.0,
-        audio_rate=clip.rate,
-    )
-
-
-def _real(clip: Footage, number: int, store: Store) -> Clip:
-    media = store.put_bytes(_file(clip), ".mp4")
-    frames, height, width = clip.frames.shape[:3]
-    return Clip(
-        clip_id=media.sha256,
-        source=Source(source_id=media.sha256, name="a.mp4", file=media, origin="world", caption=clip.prompt),
-        shot=0,
-        start=0.0,
-        media=media,
-        facts=MediaFacts(
-            width=width,
-            height=height,
-            fps=clip.fps,
-            frames=frames,
-            seconds=2.0,
-            audio_rate=clip.rate,
-            audio_seconds=2.0,
-        ),
-        signals=Signals(
-            motion=1.0,
-            sharpness=1.0,
-            luma=50.0,
-            contrast=20.0,
-            text=0.0,
-            bars=0.0,
-            loudness=-20.0,
-            clipped=0.0,
-        ),
-        packet_hash="0" * 64,
-        frame_hashes=[],
-        key_frames=[],
-        split="train" if number % 2 else "validation",
-    )
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import Dataset, Input, Output, OutputPath
 
-from components.stage import CPU, Launch, stage_container
+from components.stage import TORCH, Launch, stage_container
 
-POOL = CPU
+POOL = TORCH
 CACHED = True
 
 

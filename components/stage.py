@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from kfp import dsl
 
-# The pools that a target maps to images and machines: one machine without accelerator, or all the machines
-# with accelerators, which share a stage's work.
-CPU, ACCELERATOR = "cpu", "accelerator"
+# The pools that a target maps to images and machines: one machine without accelerator, such a machine with
+# torch (the image of training), or all the machines with accelerators, which share a stage's work.
+CPU, TORCH, ACCELERATOR = "cpu", "torch", "accelerator"
 
 
 class Launch(NamedTuple):

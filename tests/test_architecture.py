@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
-    {"errors", "exit_codes", "progress", "commandline"},
+    {"errors", "exit_codes", "markdown", "progress", "commandline"},
     {"records"},
     {"storage", "fingerprint"},
     {"sharding"},

@@ -1,8 +1,8 @@
-"""The laptop: no images; one accelerator token, so that training steps run one at a time."""
+"""The laptop: no images; one accelerator token, so that steps with networks run one at a time."""
 
 from typing import Any
 
-from components.stage import ACCELERATOR, CPU, Launch
+from components.stage import ACCELERATOR, CPU, TORCH, Launch
 from pipelines.targets.target import Target
 
 
@@ -14,7 +14,7 @@ def _place(task: Any, pool: str) -> None:
 EMBEDDED = Target(
     name="embedded",
     root="store",
-    launches=dict.fromkeys((CPU, ACCELERATOR), Launch("embedded")),
+    launches=dict.fromkeys((CPU, TORCH, ACCELERATOR), Launch("embedded")),
     place=_place,
     caches_by_content=True,
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 from kfp import kubernetes
 
-from components.stage import ACCELERATOR, CPU, Launch
+from components.stage import ACCELERATOR, CPU, TORCH, Launch
 from pipelines.targets.images import Images
 from pipelines.targets.profile import KubeflowAccelerator, KubeflowCpuPool, KubeflowProfile
 from pipelines.targets.target import Target
@@ -34,7 +34,11 @@ def kubeflow_target(profile: KubeflowProfile, images: Images, choice: KubeflowAc
     many = choice.nodes > 1
     cpu = profile.pools.cpu
     follower = _cpu_nodes(cpu.model_copy(update=_FOLLOWER))
-    nodes = {CPU: _cpu_nodes(cpu), ACCELERATOR: follower if many else _accelerator_node(choice)}
+    nodes = {
+        CPU: _cpu_nodes(cpu),
+        TORCH: _cpu_nodes(cpu),
+        ACCELERATOR: follower if many else _accelerator_node(choice),
+    }
 
     def place(task: Any, pool: str) -> None:
         _place(task, nodes[pool])
@@ -50,6 +54,7 @@ def kubeflow_target(profile: KubeflowProfile, images: Images, choice: KubeflowAc
         root=profile.root,
         launches={
             CPU: Launch(images["curate"]),
+            TORCH: Launch(train),
             ACCELERATOR: Launch(train, launcher),
         },
         place=place,

@@ -20,7 +20,7 @@ def load_target(path: Path, choice: int = 0, judge: JudgeServer = "world") -> Ta
 
     Args:
         choice: index into the profile's choices of accelerators; the next serves where the first is not free.
-        judge: who answers the stages without accelerator: the world's judge, which each starts beside
+        judge: who answers the stages of the CPU pool: the world's judge, which each starts beside
             itself, or the server that their configuration or their environment names.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import Any
 
 from google_cloud_pipeline_components.v1.custom_job import create_custom_training_job_from_component
 
-from components.stage import ACCELERATOR, CPU, Launch
+from components.stage import ACCELERATOR, CPU, TORCH, Launch
 from pipelines.targets.images import Images
 from pipelines.targets.profile import VertexAccelerator, VertexCpuPool, VertexProfile
 from pipelines.targets.target import Target
@@ -33,6 +33,7 @@ def vertex_target(profile: VertexProfile, images: Images, choice: VertexAccelera
     train = images["train-tpu" if choice.is_tpu else "train-gpu"]
     machines = {
         CPU: _cpu_machines(profile.pools.cpu),
+        TORCH: _cpu_machines(profile.pools.cpu),
         ACCELERATOR: _accelerators(choice),
     }
 
@@ -41,6 +42,7 @@ def vertex_target(profile: VertexProfile, images: Images, choice: VertexAccelera
         root=profile.root,
         launches={
             CPU: Launch(images["curate"]),
+            TORCH: Launch(train),
             ACCELERATOR: Launch(train, ("veo_core.launch.start",)),
         },
         wrap=lambda component, pool: _custom_job(profile, component, machines[pool]),

@@ -86,3 +86,27 @@ def test_every_file_is_named_with_its_digest(packed):
     }
     assert value["license"] == ["https://creativecommons.org/licenses/by/4.0/"]
     assert value["creator"] == [{"@type": "sc:Person", "name": "Ada"}]
+
+
+def test_cards_tell_sources_licences_and_what_every_stage_decided(tmp_path):
+    from veo_core.records.ledger import Outcome
+    from veo_core.storage import Store
+
+    store = Store(str(tmp_path))
+    earlier = [
+        Outcome(stage="collect", verdict="kept", rule="", items=30),
+        Outcome(stage="collect", verdict="dropped", rule="rights | none", items=2),
+    ]
+    clips = [*make_clips(store, 10), *make_clips(store, 1, first=10, audio_seconds=0.0)]
+    measured = {"filter": "dedup", "precision": 0.9, "recall": 0.8, "n": 50, "evidence": "bench 1"}
+    packed = pack(store, clips, tables={"funnel": store.put_table(earlier, Outcome)}, filters=[measured])
+    files = packed.manifest.files
+    card = store.get_bytes(files["card.md"]).decode()
+    assert "| collect | 32 | 30 | 2 dropped: rights \\| none |" in card
+    assert "| package | 11 | 10 | 1 dropped: no_sound |" in card
+    assert "| dedup | 0.900 | 0.800 | 50 | bench 1 |" in card
+    assert "| https://creativecommons.org/licenses/by/4.0/ | 10 |" in card
+    assert "| folder | 10 |" in card
+    steps = json.loads(store.get_bytes(files["croissant.json"]))["rai:dataPreprocessingProtocol"]
+    assert "collect: 30 of 32 kept; 2 dropped: rights | none." in steps
+    assert "Filter dedup: precision 0.900, recall 0.800 on 50 clips (bench 1)." in steps

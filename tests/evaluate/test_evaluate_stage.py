@@ -11,6 +11,7 @@ from veo_core.errors import UsageError
 from veo_core.evaluate.evaluate import EvaluateConfig, run
 from veo_core.evaluate.memorise import Neighbour
 from veo_core.evaluate.records import ClipScore, ConfusionRow, EvaluationSummary, SummaryRow
+from veo_core.generate.suites import PromptSuite, SuitePrompt
 from veo_core.media.decode import decode
 from veo_core.media.encode import encode
 from veo_core.records.clip import Clip, MediaFacts, Signals, Source
@@ -99,11 +100,12 @@ class Bench:
         data, caption = film(index)
         self.real.append(real_clip(self.store.put_bytes(data, ".mp4"), caption))
 
-    def run(self, key: str = "k", **config: object) -> Manifest:
+    def run(self, key: str = "k", files: dict[str, FileRef] | None = None, **config: object) -> Manifest:
         generated = Manifest(
             stage="generate",
             config_digest="c" * 64,
             tables={"generated": self.store.put_table(self.generated, GeneratedClip)},
+            files=files or {},
         )
         dataset = Manifest(
             stage="package",
@@ -290,6 +292,24 @@ def test_a_training_clip_passed_off_as_generated_is_called_memorised(bench):
     copies = [row for row in found if row.memorised]
     assert [(row.group, row.training_clip) for row in copies] == [("generated", bench.real[9].clip_id)]
     assert bench.row(manifest, "memorised").value == 0.5
+    searched = bench.row(manifest, "memorised_searched", split="training", mode="")
+    assert (searched.value, searched.n) == (1.0, 6)
+
+
+def test_training_clips_that_cannot_be_searched_are_counted(bench, capsys):
+    for index in range(5):
+        bench.add_real(100 + index)
+    for clip in bench.real[1:]:
+        bench.real.append(clip.model_copy(update={"clip_id": f"t{clip.clip_id}", "split": "train"}))
+    bench.real[-1] = bench.real[-1].model_copy(update={"media": bench.store.put_bytes(b"no film", ".mp4")})
+    bench.add(300)
+    searched = bench.row(bench.run(), "memorised_searched", split="training", mode="")
+    assert (searched.value, searched.n) == (0.75, 4)
+    assert "memorised: 1 of 4 training clips cannot be read" in capsys.readouterr().out
+    limited = bench.row(
+        bench.run("limited", training_clips=1), "memorised_searched", split="training", mode=""
+    )
+    assert (limited.value, limited.n) == (0.25, 4)
 
 
 def test_clips_for_the_safety_evaluation_are_measured_and_change_no_figure(bench):
@@ -304,6 +324,26 @@ def test_clips_for_the_safety_evaluation_are_measured_and_change_no_figure(bench
     assert {score.split for score in bench.scores(after)} == {"seen", "real", "unspecified", "red_team"}
     for table in ("summary", "confusion", "features", "neighbours"):
         assert after.tables[table] == before.tables[table]
+
+
+def test_figures_are_given_by_the_tags_of_the_suite_that_was_generated_for(bench):
+    for index in range(4):
+        bench.add(index)
+        split = "custom" if index else "seen"
+        bench.generated[-1] = bench.generated[-1].model_copy(update={"split": split})
+    tags = ["concept:animals", "concept:animals", "concept:physics", "concept:physics"]
+    suite = PromptSuite(
+        name="s",
+        sha256="0" * 64,
+        prompts=[
+            SuitePrompt(identity="", text=clip.prompt, tags=[tag])
+            for clip, tag in zip(bench.generated, tags, strict=True)
+        ],
+    )
+    manifest = bench.run(files={"suite": bench.store.put_bytes(suite.to_bytes(), ".json")})
+    assert bench.row(manifest, "playable_with_sound", split="concept:animals").n == 1
+    assert bench.row(manifest, "playable_with_sound", split="concept:physics").n == 2
+    assert bench.row(manifest, "following_all", split="concept:physics").value == 1.0
 
 
 def test_weights_that_are_not_there_end_the_stage_before_it_measures(bench):

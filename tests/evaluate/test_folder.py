@@ -12,7 +12,7 @@ from veo_core.cli.main import main
 from veo_core.errors import UsageError
 from veo_core.evaluate.folder import clips_of
 from veo_core.evaluate.records import ClipScore
-from veo_core.evaluate.suites import PromptSuite, SuitePrompt
+from veo_core.generate.suites import PromptSuite, SuitePrompt
 from veo_core.media.encode import encode
 from veo_core.records.tables import read_table
 

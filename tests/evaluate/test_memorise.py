@@ -1,11 +1,10 @@
 """Copies of training clips are found, new clips are not."""
 
-import io
-
 import numpy as np
 import pytest
 
 from benchmarks.degrade import Footage, world_footage
+from benchmarks.stored import file_of
 from veo_core.evaluate.memorise import (
     Neighbour,
     TrainingClip,
@@ -18,14 +17,7 @@ from veo_core.evaluate.memorise import (
 )
 from veo_core.evaluate.records import CopyView
 from veo_core.media.decode import decode
-from veo_core.media.encode import encode
 from veo_core.storage import Store
-
-
-def file_of(clip: Footage, crf: int = 18) -> bytes:
-    sink = io.BytesIO()
-    encode(sink, clip.frames, fps=clip.fps, audio=clip.sound[None], audio_rate=clip.rate, crf=crf)
-    return sink.getvalue()
 
 
 def view(clip: Footage, name: str, tmp_path, crf: int = 18) -> CopyView:
@@ -98,7 +90,7 @@ def test_thresholds_let_one_of_a_hundred_further_real_clips_pass_for_copies():
 
     thresholds = calibrate(draw(2000))
     flagged = np.mean([n.memorised for n in marked(draw(8000), thresholds)])
-    assert flagged <= 0.015
+    assert 0.001 <= flagged <= 0.01
 
 
 def test_hashes_count_only_within_the_reference_advice():

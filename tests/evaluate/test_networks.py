@@ -30,6 +30,8 @@ from veo_core.evaluate.networks import (
     LpipsWeights,
     NetworksConfig,
     PictureDistance,
+    SoundOffset,
+    SyncNetwork,
     VideoFeatures,
     VideoNetwork,
     Weights,
@@ -126,6 +128,47 @@ def test_audio_features_hear_at_the_rate_of_the_program(tmp_path):
     found = network(sound, 48_000)
     assert found.shape == (10, 3)
     np.testing.assert_allclose(found[1:-1], 0.25, rtol=1e-2)
+
+
+class Correlates(torch.nn.Module):
+    """Scores 21 offsets from -2 to 2 s by how well loudness follows light."""
+
+    def forward(self, video: torch.Tensor, sound: torch.Tensor) -> torch.Tensor:
+        light = video.mean(dim=(2, 3, 4))
+        loud = sound.unfold(1, 640, 640).square().mean(dim=2)
+        light = light - light.mean(dim=1, keepdim=True)
+        scores = []
+        for step in range(-10, 11):
+            scores.append((light * torch.roll(loud, -5 * step, 1)).sum(dim=1))
+        return torch.stack(scores, dim=1)
+
+
+def flashes(seconds: float, late: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pictures at 50 a second that flash now and then, their times, and clicks so much later, at 48 kHz."""
+    pts = np.arange(round(50 * seconds)) / 50
+    frames, sound = np.zeros((len(pts), 32, 48, 3), np.uint8), np.zeros(round(48_000 * seconds), np.float32)
+    for time in (0.8, 1.36, 2.24, 2.92, 4.0, 4.48, 5.2):
+        frames[(pts >= time - 1e-9) & (pts < time + 0.04 - 1e-9)] = 255
+        start = round(48_000 * (time + late))
+        sound[start : start + 1920] = 0.5
+    return frames, pts, sound
+
+
+@pytest.fixture(scope="module")
+def offsets(tmp_path_factory) -> SoundOffset:
+    path = script(Correlates(), tmp_path_factory.mktemp("sync") / "sync.pt")
+    return SoundOffset(SyncNetwork(path=str(path), sha256=sha(path), side=16))
+
+
+@pytest.mark.parametrize("late", [0.0, 0.2, 0.4, -0.4, 0.6])
+def test_desync_is_the_size_of_the_offset_that_the_network_hears(offsets, late):
+    assert offsets(*flashes(6.4, late), 48_000) == pytest.approx(abs(late), abs=1e-6)
+
+
+def test_desync_is_not_told_of_clips_shorter_than_a_window(offsets):
+    frames, pts, sound = flashes(6.4, 0.0)
+    assert offsets(frames[:200], pts[:200], sound, 48_000) is None
+    assert offsets(frames, pts, sound[:96_000], 48_000) is None
 
 
 def test_lpips_equals_the_lpips_package(tmp_path, frames):

@@ -1,6 +1,5 @@
 """What autoencoders keep of real clips, against the codecs run by hand."""
 
-import io
 import sys
 import tempfile
 from pathlib import Path
@@ -15,50 +14,19 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "generate"))
 from tiny_model import CLIP, files_of, store_model
 
 from benchmarks.degrade import world_footage
+from benchmarks.stored import real_clip
 from veo_core.errors import UsageError
 from veo_core.evaluate.rebuild import reconstruction_rows
 from veo_core.generate.pipeline import Generator
 from veo_core.media.decode import decode, frames_at
-from veo_core.media.encode import encode
-from veo_core.records.clip import Clip, MediaFacts, Signals, Source
+from veo_core.records.clip import Clip
 from veo_core.storage import Store
 from veo_core.train.runtime import RuntimeConfig
 
 
 def stored_clip(store: Store, index: int) -> Clip:
     (shown,) = world_footage(1, index, side=CLIP.height)
-    sink = io.BytesIO()
-    encode(sink, shown.frames, fps=shown.fps, audio=shown.sound[None], audio_rate=shown.rate)
-    media = store.put_bytes(sink.getvalue(), ".mp4")
-    return Clip(
-        clip_id=media.sha256,
-        source=Source(source_id=media.sha256, name="a.mp4", file=media, origin="world"),
-        shot=0,
-        start=0.0,
-        media=media,
-        facts=MediaFacts(
-            width=CLIP.width,
-            height=CLIP.height,
-            fps=8.0,
-            frames=17,
-            seconds=2.0,
-            audio_rate=48_000,
-            audio_seconds=2.0,
-        ),
-        signals=Signals(
-            motion=1.0,
-            sharpness=1.0,
-            luma=50.0,
-            contrast=20.0,
-            text=0.0,
-            bars=0.0,
-            loudness=-20.0,
-            clipped=0.0,
-        ),
-        packet_hash="0" * 64,
-        frame_hashes=[],
-        key_frames=[],
-    )
+    return real_clip(shown, "validation", store)
 
 
 @pytest.fixture(scope="module")

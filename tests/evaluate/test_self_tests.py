@@ -7,7 +7,7 @@ from veo_core.evaluate.metrics.catalogue import BY_NAME, CLIP_METRICS, METRICS, 
 from veo_core.evaluate.summary import summarise
 from veo_core.storage import Store
 
-FAST = ("wrong prompts", "noise in the sound")
+FAST = ("sound late by 0 to 90 ms", "noise in the sound")
 FOOTAGE = {"world": world_footage, "impacts": impact_footage}
 
 

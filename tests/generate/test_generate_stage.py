@@ -8,8 +8,10 @@ from tiny_model import store_model
 from veo_core.errors import UsageError
 from veo_core.generate.generate import Generation, run
 from veo_core.generate.identity import generation_id_of
+from veo_core.generate.suites import PromptSuite
 from veo_core.provenance.copies import as_it_leaves
 from veo_core.provenance.read import read_manifest
+from veo_core.records.base import sha256_bytes
 from veo_core.records.generated import GeneratedClip, RefusedPrompt
 from veo_core.records.manifest import Manifest
 from veo_core.stage import Context
@@ -19,15 +21,8 @@ from veo_core.world.faults import FaultRates
 from veo_core.world.server import JudgeServer
 
 PROMPTS = ("a red circle moving left", "a blue square")
-NONE = {
-    "seen": 0,
-    "held_out": 0,
-    "two_objects": 0,
-    "image_to_video": 0,
-    "unspecified": 0,
-    "red_team": 0,
-    "sampler": {"steps": 1},
-}
+SUITES = ("seen", "held_out", "two_objects", "image_to_video", "unspecified", "red_team")
+NONE = dict.fromkeys(SUITES, 0) | {"sampler": {"steps": 1}}
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +59,21 @@ def test_clips_of_the_table_are_marked_and_signed(store, parts):
         assert claim is not None
         assert int(claim.model_digest[:4], 16) == clip.mark.model_id
     assert all(row.manifest_right for row in read_marks(clips, store))
+
+
+def test_a_suite_of_the_recipe_is_filmed_line_by_line_and_goes_on_to_the_evaluation(store, parts, tmp_path):
+    path = tmp_path / "suite.csv"
+    path.write_text("prompt,concept\na red circle,physics\na red circle,physics\na green square,animals\n")
+    stated = {"path": str(path), "sha256": sha256_bytes(path.read_bytes())}
+    manifest, clips = generated(store, parts, prompts=(), suite=stated)
+    lines = ["a red circle", "a red circle", "a green square"]
+    assert [(clip.prompt, clip.split) for clip in clips] == [(line, "custom") for line in lines]
+    assert len({clip.seed for clip in clips}) == 3
+    suite = PromptSuite.model_validate_json(store.get_bytes(manifest.files["suite"]))
+    assert suite.tags == {"a red circle": ["concept:physics"], "a green square": ["concept:animals"]}
+    path.write_text("prompt\nanother\n")
+    with pytest.raises(UsageError, match=r"suite\.csv: its sha256 is"):
+        generated(store, parts, suite=stated)
 
 
 def test_second_run_gives_an_equal_manifest(store, parts):

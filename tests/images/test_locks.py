@@ -21,11 +21,9 @@ IMAGES = {
     "train-tpu": ("train", "gcp", "s3", "kubeflow"),
     "serve": ("serve", "gcp", "s3"),
 }
-IMAGE_OF_POOL = {"cpu": "curate", "accelerator": "train-gpu"}
+IMAGE_OF_POOL = {"cpu": "curate", "torch": "train-gpu", "accelerator": "train-gpu"}
 IMAGES_OF_LAUNCHERS = {"judged": "curate", "start": "train-gpu", "trainjob": "train-gpu"}
 OPTIONAL = {"ray", "torch-xla"}  # imported only where a user asks for them
-# Figures that need networks are "not run" where torch is not installed.
-NETWORKS = {"evaluate": {"diffusers", "safetensors", "torch", "torchvision", "transformers"}}
 
 
 def locked(name: str) -> dict[str, str]:
@@ -59,7 +57,7 @@ def test_lock_satisfies_the_extras_of_its_image(name: str, extras: tuple[str, ..
 @pytest.mark.parametrize(("stage", "module"), STAGES.items())
 def test_image_of_a_stage_has_all_that_the_stage_imports(stage: str, module: str) -> None:
     pool = importlib.import_module(f"components.{stage}").POOL
-    assert missing(module, IMAGE_OF_POOL[pool]) <= NETWORKS.get(stage, set())
+    assert missing(module, IMAGE_OF_POOL[pool]) == set()
 
 
 @pytest.mark.parametrize(("launcher", "image"), IMAGES_OF_LAUNCHERS.items())

@@ -157,6 +157,28 @@ def test_stages_on_cpus_start_the_world_s_judge_unless_another_answers(target: s
         assert all(command[2:-1] == launcher for command in commands)
 
 
+@pytest.mark.parametrize("choice", [0, 1])
+@pytest.mark.parametrize("target", ["kubeflow", "vertex"])
+def test_evaluation_has_the_image_of_training_on_a_machine_without_accelerator(
+    target: str, choice: int, tmp_path: Path
+) -> None:
+    example = Path(__file__).parents[2] / "pipelines" / "profiles" / f"{target}-example.yaml"
+    compile_target(load_target(example, choice), "pipeline", tmp_path / "pipeline.yaml")
+    documents = read(tmp_path / "pipeline.yaml")
+    if target == "kubeflow":
+        of_stage = containers(documents[0])
+        images = {stage: container["image"] for stage, container in of_stage.items()}
+        assert of_stage["evaluate"]["resources"] == of_stage["register"]["resources"]
+        placed = platform(documents)
+        assert placed["evaluate"]["nodeSelector"] == placed["register"]["nodeSelector"]
+    else:
+        pools = {stage: job["worker_pool_specs"] for stage, job in jobs(documents[0]).items()}
+        images = {stage: pool[0]["container_spec"]["image_uri"] for stage, pool in pools.items()}
+        (evaluation,), (registration,) = pools["evaluate"], pools["register"]
+        assert evaluation["machine_spec"] == registration["machine_spec"]
+    assert images["evaluate"] == images["train-base"] != images["register"]
+
+
 def test_committed_kubeflow_steps_have_limits_selector_queue_and_secrets_by_reference() -> None:
     documents = committed("kubeflow")
     placed = platform(documents)

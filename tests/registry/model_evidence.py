@@ -11,7 +11,7 @@ from veo_core.evaluate.intervals import wilson
 from veo_core.evaluate.records import ClipScore, EvaluationSummary, SeenObject, SummaryRow
 from veo_core.records.base import sha256_bytes
 from veo_core.records.clip import Clip, MediaFacts, Signals, Source
-from veo_core.records.files import FileRef
+from veo_core.records.files import FileRef, TableRef
 from veo_core.records.generated import ModelFiles
 from veo_core.records.manifest import Manifest
 from veo_core.registry.register import RegisterConfig, run
@@ -48,6 +48,7 @@ class Evidence:
         weights: bytes = b"w",
         files: dict[str, dict[str, FileRef]] | None = None,
         follows: float = 0.5,
+        tables: dict[str, TableRef] | None = None,
     ) -> None:
         self.store = store
         self.follows = follows
@@ -63,7 +64,7 @@ class Evidence:
             )
             for part in PARTS
         }
-        self.dataset = self._dataset()
+        self.dataset = self._dataset(tables or {})
         self.latents = Manifest(stage="encode_latents", config_digest="c" * 64)
         self.generated = self._generated()
         self.summary = EvaluationSummary(
@@ -176,13 +177,13 @@ class Evidence:
             "config": self.store.put_bytes(f'{{"part":"{part}"}}'.encode(), ".json"),
         }
 
-    def _dataset(self) -> Manifest:
+    def _dataset(self, tables: dict[str, TableRef]) -> Manifest:
         clips = [_clip(self.store, index) for index in range(5)]
         return Manifest(
             stage="package",
             config_digest="c" * 64,
             rows=5,
-            tables={"clips": self.store.put_table(clips, Clip)},
+            tables=tables | {"clips": self.store.put_table(clips, Clip)},
         )
 
     def _evaluation(self) -> Manifest:

@@ -10,12 +10,15 @@ from cyclonedx.validation.json import JsonStrictValidator
 from model_evidence import PARTS, Evidence
 
 from veo_core.errors import UsageError
+from veo_core.evaluate.metrics.catalogue import BY_NAME
+from veo_core.evaluate.summary import not_run
 from veo_core.records.base import canonical_json, sha256_bytes
+from veo_core.records.dataset import FilterQuality
 from veo_core.records.generated import ClipManifest, ClipMark, GeneratedClip
+from veo_core.records.ledger import Outcome
 from veo_core.registry.local import LogLine, list_models, load
 from veo_core.registry.lookup import models_with_id
 from veo_core.registry.ml_bom import ml_bom
-from veo_core.registry.register import RegisterConfig, run
 from veo_core.storage import Store
 
 
@@ -113,21 +116,49 @@ def test_card_tells_what_clips_carry_and_with_whose_keys(evidence):
     assert f"carry the model id `{digest[:4]}`" in card
 
 
-def test_card_tells_seed_steps_filters_and_every_rule_of_the_gate(evidence):
+def test_card_tells_seed_steps_and_every_rule_of_the_gate(evidence):
     history = evidence.store.put_bytes(b'{"step":20}\n{"step":2700}\n', ".jsonl")
     base = evidence.parts["base"]
     evidence.parts["base"] = base.model_copy(update={"files": {**base.files, "history": history}})
-    measured = {"filter": "dedup", "precision": 0.995, "recall": 0.98, "n": 1600, "evidence": "bench 1"}
-    values = {"registry": {"kind": "local"}, "filters": [measured]}
-    config = RegisterConfig.parse(values, where="register")
-    result = run(**evidence.manifests(), config=config, context=evidence.context)
-    card = evidence.store.get_bytes(result.manifest.files["card"]).decode()
-    assert "| dedup | 0.995 | 0.980 | 1600 | bench 1 |" in card
+    card, _ = documents(evidence)
     assert "Seed 0; code veo-from-scratch" in card
     assert f"| base | 2700 | {'c' * 12} | {history.sha256[:12]} |  |" in card
     decision = load(evidence.store, "veo-world@1").description.decision
     for check in decision.checks:
         assert f"| {check.name} | yes | " in card
+
+
+def test_documents_tell_what_curation_decided_and_how_well_its_filters_work(tmp_path):
+    store = Store(str(tmp_path / "store"))
+    measured = FilterQuality(filter="dedup", precision=0.995, recall=0.98, n=1600, evidence="bench 1")
+    decided = [
+        Outcome(stage="collect", verdict="kept", rule="", items=9),
+        Outcome(stage="dedup", verdict="kept", rule="", items=5),
+        Outcome(stage="dedup", verdict="dropped", rule="near|copy", items=4),
+    ]
+    tables = {
+        "funnel": store.put_table(decided, Outcome),
+        "filter_quality": store.put_table([measured], FilterQuality),
+    }
+    card, bom = documents(Evidence(store, tables=tables))
+    assert "| collect | 9 | 9 |  |" in card
+    assert "| dedup | 9 | 5 | 4 dropped: near\\|copy |" in card
+    assert "| dedup | 0.995 | 0.980 | 1600 | bench 1 |" in card
+    dataset = next(item for item in bom["components"] if item["type"] == "data")
+    properties = {item["name"].partition(":")[2]: item["value"] for item in dataset["properties"]}
+    assert properties["dedup: dropped: near|copy"] == "4"
+    assert properties["filter dedup"] == "precision 0.995, recall 0.980, 1600 clips"
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bom)) is None
+
+
+def test_card_lists_metrics_that_were_not_run_with_what_they_need(evidence):
+    left_out = not_run(BY_NAME["fvd"], "needs weights")
+    evidence.summary = evidence.summary.model_copy(update={"rows": [*evidence.summary.rows, left_out]})
+    evidence.evaluation = evidence._evaluation()
+    evidence.report = evidence.report.model_copy(update={"evaluation": evidence.evaluation.digest})
+    card, _ = documents(evidence)
+    assert "- fvd: not run: needs weights" in card
+    assert "| fvd" not in card
 
 
 def test_card_says_what_was_not_measured(evidence):

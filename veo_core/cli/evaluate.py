@@ -30,7 +30,7 @@ def add_parser(subcommands: Any) -> None:
         "--networks",
         type=Path,
         metavar="FILE",
-        help="YAML: clip, lpips, video, audio, each with path, sha256",
+        help="YAML: clip, lpips, video, audio, sync, each with path, sha256",
     )
     parser.add_argument(
         "--mode", choices=get_args(Mode), default="t2v", help="what was given besides text (default: t2v)"
@@ -76,8 +76,8 @@ def _score(arguments: argparse.Namespace) -> int:
     from veo_core.evaluate.evaluate import missing
     from veo_core.evaluate.folder import clips_of, scoring
     from veo_core.evaluate.networks import NetworksConfig, open_networks
-    from veo_core.evaluate.suites import read_suite
     from veo_core.evaluate.summary import summarise
+    from veo_core.generate.suites import read_suite
 
     if arguments.clips is None:
         raise UsageError("eval: nothing to score: give --clips FOLDER, or see `veo eval --help`")
@@ -155,7 +155,7 @@ def _side_by_side(arguments: argparse.Namespace) -> int:
     from veo_core.evaluate.side_by_side.server import Session, SideBySideServer
     from veo_core.evaluate.side_by_side.trials import pairs_of
     from veo_core.evaluate.side_by_side.votes import QUESTIONS, preferences, read_votes
-    from veo_core.evaluate.suites import read_suite
+    from veo_core.generate.suites import read_suite
 
     if arguments.result:
         found = preferences(read_votes(arguments.votes), seed=arguments.seed)

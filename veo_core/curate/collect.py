@@ -70,7 +70,11 @@ def run(*, config: CollectConfig, context: Context) -> Manifest:
         config_digest=config.digest,
         rows=sources.rows,
         counts=ledger.counts(received=len(items)),
-        tables={"sources": sources.ref, "ledger": decisions.ref},
+        tables={
+            "sources": sources.ref,
+            "ledger": decisions.ref,
+            "funnel": ledger.funnel(None, context.store),
+        },
     )
 
 

@@ -6,14 +6,14 @@ bucket. Dates are left out, because equal inputs give equal bytes.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
-from veo_core.records.clip import Clip
-from veo_core.records.dataset import Shard
+from veo_core.curate.funnel import by_stage
+from veo_core.curate.origins import Origins
+from veo_core.records.dataset import FilterQuality, Shard
 from veo_core.records.files import FileRef
+from veo_core.records.ledger import Outcome
 from veo_core.records.manifest import Manifest
-from veo_core.storage import Store
 
 Json = dict[str, Any]
 
@@ -92,38 +92,22 @@ _PARTS = (
 )
 
 
-@dataclass
-class _Origins:
-    """Who made the footage, under which licences, and what described it."""
-
-    licences: Counter[str] = field(default_factory=Counter)
-    authors: Counter[str] = field(default_factory=Counter)
-    origins: Counter[str] = field(default_factory=Counter)
-    judges: Counter[str] = field(default_factory=Counter)
-    seconds: float = 0.0
-
-    def add(self, clip: Clip) -> None:
-        source = clip.source
-        self.licences[source.licence_url or source.licence_id or "not stated"] += 1
-        self.authors[source.author] += 1
-        self.origins[source.origin] += 1
-        self.seconds += clip.facts.seconds
-        for note in (clip.description, clip.annotation):
-            if note is not None:
-                self.judges[f"{note.judge} ({note.judge_version})"] += 1
-
-
-def describe(manifest: Manifest, shards: Sequence[Shard], store: Store) -> Json:
+def describe(
+    manifest: Manifest,
+    shards: Sequence[Shard],
+    found: Origins,
+    curation: Sequence[Outcome],
+    filters: Sequence[FilterQuality],
+) -> Json:
     """The Croissant description of a dataset.
 
     Args:
         manifest: the dataset's, with the table `clips`.
         shards: its shards.
-        store: where the table is.
+        found: where its clips come from.
+        curation: what each stage decided.
+        filters: how well filters work, where that was measured.
     """
-    found = _Origins()
-    for clip in store.stream_table(manifest.tables["clips"], Clip):
-        found.add(clip)
     table = manifest.tables["clips"]
     return {
         "@context": CONTEXT,
@@ -144,7 +128,7 @@ def describe(manifest: Manifest, shards: Sequence[Shard], store: Store) -> Json:
         ),
         "creator": _creators(found.authors),
         "isLiveDataset": False,
-        **_responsible_use(found, manifest),
+        **_responsible_use(found, manifest, curation, filters),
         "distribution": _distribution(manifest, shards),
         "recordSet": [
             _clips(),
@@ -163,7 +147,9 @@ def _creators(authors: Counter[str]) -> list[Json]:
     return [{"@type": "sc:Person", "name": author} for _, author in ranked[:_MOST_CREATORS]]
 
 
-def _responsible_use(found: _Origins, manifest: Manifest) -> Json:
+def _responsible_use(
+    found: Origins, manifest: Manifest, curation: Sequence[Outcome], filters: Sequence[FilterQuality]
+) -> Json:
     """What is known of collection, processing and annotation, in the terms of Croissant RAI 1.0."""
     origins = ", ".join(f"{clips} clips from {origin}" for origin, clips in sorted(found.origins.items()))
     return {
@@ -172,6 +158,15 @@ def _responsible_use(found: _Origins, manifest: Manifest) -> Json:
         "rai:dataPreprocessingProtocol": [
             "Split at shots, bars cropped, trimmed with the sound, near-duplicates removed, filtered for "
             "safety and quality; the ledgers of the stages hold every decision with its reason.",
+            *(
+                f"{stage}: {kept} of {items} kept" + (f"; {lost}." if lost else ".")
+                for stage, items, kept, lost in by_stage(curation)
+            ),
+            *(
+                f"Filter {f.filter}: precision {f.precision:.3f}, recall {f.recall:.3f} on {f.n} clips "
+                f"({f.evidence})."
+                for f in filters
+            ),
             f"Packed as configured by {manifest.config_digest}.",
         ],
         "rai:dataAnnotationProtocol": ["Captions were written by the machine annotation tools, from frames "

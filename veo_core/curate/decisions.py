@@ -5,11 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any, Self
 
+from veo_core.curate.funnel import outcomes, passed_on
 from veo_core.errors import UsageError
 from veo_core.records.base import Record
 from veo_core.records.clip import Clip
 from veo_core.records.files import FileRef, TableRef
-from veo_core.records.ledger import Counts, Decision, Verdict
+from veo_core.records.ledger import Counts, Decision, Outcome, Verdict
 from veo_core.records.manifest import Manifest
 from veo_core.records.tables import TableWriter
 from veo_core.stage import Context
@@ -53,8 +54,7 @@ class LedgerWriter:
     def __init__(self, table: TableWriter[Decision], stage: str) -> None:
         self._table = table
         self._stage = stage
-        self._verdicts: Counter[Verdict] = Counter()
-        self._failures: Counter[str] = Counter()
+        self._outcomes: Counter[tuple[Verdict, str]] = Counter()
         self._first_failure = ""
         self._last = ""
 
@@ -70,9 +70,8 @@ class LedgerWriter:
         fields = {name: value if name == "scores" else _text(value) for name, value in details.items()}
         decision = Decision(item=item, source=source, stage=self._stage, verdict=verdict, rule=rule, **fields)
         self._table.add(decision)
-        self._verdicts[verdict] += 1
+        self._outcomes[verdict, rule] += 1
         if verdict == "failed":
-            self._failures[rule] += 1
             self._first_failure = self._first_failure or decision.evidence
 
     def counts(self, *, received: int, added: int = 0) -> Counts:
@@ -84,11 +83,16 @@ class LedgerWriter:
         return Counts(
             received=received,
             added=added,
-            kept=self._verdicts["kept"],
-            dropped=self._verdicts["dropped"],
-            failed=self._verdicts["failed"],
-            quarantined=self._verdicts["quarantined"],
+            kept=self._count("kept"),
+            dropped=self._count("dropped"),
+            failed=self._count("failed"),
+            quarantined=self._count("quarantined"),
         )
+
+    def funnel(self, before: Manifest | None, store: Store) -> TableRef:
+        """The table of outcomes of the stages up to this one; `before` is the manifest that it decided on."""
+        earlier = [] if before is None else passed_on(before, store)
+        return store.put_table([*earlier, *outcomes(self._stage, self._outcomes)], Outcome)
 
     def check_failed_share(self, max_failed_share: float, *, of: int) -> None:
         """Refuse a result in which too many of `of` items failed.
@@ -96,13 +100,18 @@ class LedgerWriter:
         Raises:
             UsageError: the share of failed items is above `max_failed_share`.
         """
-        failed = self._verdicts["failed"]
+        failed = self._count("failed")
         if failed > max_failed_share * of:
-            rules = ", ".join(f"{times} {rule}" for rule, times in self._failures.most_common(_LISTED))
+            reasons = self._outcomes.most_common()
+            failures = [f"{items} {rule}" for (verdict, rule), items in reasons if verdict == "failed"]
+            rules = ", ".join(failures[:_LISTED])
             raise UsageError(
                 f"{self._stage}: {failed} of {of} items failed ({rules}), more than "
                 f"max_failed_share {max_failed_share:g} allows; the first: {self._first_failure}"
             )
+
+    def _count(self, verdict: Verdict) -> int:
+        return sum(items for (found, _), items in self._outcomes.items() if found == verdict)
 
 
 class ClipWriter:
@@ -113,7 +122,7 @@ class ClipWriter:
                 out.keep(clip)
         return out.manifest()
 
-    Tables of the input other than clips and ledger go on to the stages that follow.
+    Tables of the input other than clips, ledger and funnel go on to the stages that follow.
     """
 
     def __init__(self, clips: ClipTable, *, config: Record, context: Context) -> None:
@@ -166,7 +175,11 @@ class ClipWriter:
         """
         self._ledger.check_failed_share(max_failed_share, of=len(self._clips))
         counts = self._ledger.counts(received=len(self._clips))
-        own = {"clips": self._table.ref, "ledger": self._ledger_table.ref}
+        own = {
+            "clips": self._table.ref,
+            "ledger": self._ledger_table.ref,
+            "funnel": self._ledger.funnel(self._clips.manifest, self._context.store),
+        }
         return Manifest(
             stage=self._context.stage,
             config_digest=self._config.digest,

@@ -15,7 +15,7 @@ from veo_core.errors import UsageError
 from veo_core.progress import track
 from veo_core.records.base import Record
 from veo_core.records.clip import Clip, NearPair, Pair, Source
-from veo_core.records.dataset import Bucket, Shard
+from veo_core.records.dataset import Bucket, FilterQuality, Shard
 from veo_core.records.manifest import Manifest
 from veo_core.stage import Context, stage_main
 from veo_core.storage import Store
@@ -45,13 +45,16 @@ class PackageConfig(Record):
     max_unused_share: float = Field(
         default=0.2, ge=0, le=1, description="largest share of clips that may be left out"
     )
+    filters: list[FilterQuality] = Field(
+        default=[], description="measured precision and recall of the curation's filters, for the cards"
+    )
 
 
 def run(*, clips: Manifest, config: PackageConfig, context: Context) -> Manifest:
     """The dataset: its table `clips` says of each clip the split, the bucket and the shard.
 
     Training shards are in `shards`, validation shards in `files`, and the table `shards` names them all.
-    `spec.json`, `plan.json` and `croissant.json` in `files` say what the dataset is.
+    `spec.json`, `plan.json`, `croissant.json` and `card.md` in `files` say what the dataset is.
     """
     store = context.store
     table = ClipTable(clips, store)
@@ -83,7 +86,13 @@ def run(*, clips: Manifest, config: PackageConfig, context: Context) -> Manifest
             for pair in _pairs(placed):
                 pairs.add(pair)
         shards = writer.finish()
-    manifest = out.manifest(tables={"pairs": pairs.ref, "shards": store.put_table(shards, Shard)})
+    manifest = out.manifest(
+        tables={
+            "pairs": pairs.ref,
+            "shards": store.put_table(shards, Shard),
+            "filter_quality": store.put_table(config.filters, FilterQuality),
+        }
+    )
     return describe_dataset(manifest, fps=plan.fps, audio_rate=plan.audio_rate, store=store)
 
 

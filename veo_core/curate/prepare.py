@@ -99,7 +99,12 @@ def run(*, sources: Manifest, config: PrepareConfig, context: Context) -> Manife
         config_digest=config.digest,
         rows=clips.rows,
         counts=ledger.counts(received=len(items), added=ledger_table.rows - len(items)),
-        tables={"clips": clips.ref, "signatures": signatures.ref, "ledger": ledger_table.ref},
+        tables={
+            "clips": clips.ref,
+            "signatures": signatures.ref,
+            "ledger": ledger_table.ref,
+            "funnel": ledger.funnel(sources, store),
+        },
     )
 
 

@@ -5,6 +5,7 @@ from functools import partial
 from pydantic import Field, ValidationError
 
 from veo_core.errors import UsageError
+from veo_core.evaluate.intervals import Estimate
 from veo_core.evaluate.measure import measure_all
 from veo_core.evaluate.memorise import (
     Neighbour,
@@ -28,6 +29,7 @@ from veo_core.evaluate.records import (
     SummaryRow,
 )
 from veo_core.evaluate.summary import estimate_row, not_run, summarise
+from veo_core.generate.suites import PromptSuite
 from veo_core.records.base import Record
 from veo_core.records.clip import Clip
 from veo_core.records.generated import SAFETY_SPLITS, GeneratedClip, ModelFiles
@@ -44,6 +46,7 @@ _NETWORK_OF = {
     "kvd": "video",
     "fad": "audio",
     "kad": "audio",
+    "desync": "sync",
 }
 
 
@@ -91,8 +94,10 @@ def run(*, generated: Manifest, dataset: Manifest, config: EvaluateConfig, conte
         (row for one in shown for row in one.features), "space", "group", "mode", "prompt", "clip_id"
     )
     rows = summarise(counted, seed=context.seed, features=features, missing=missing(config.networks))
-    neighbours = _neighbours(shown, clips, config, context)
-    rows += _memorised_rows(neighbours)
+    train = sorted_by((clip for clip in clips if clip.split == "train"), "clip_id")
+    views = _training_views(train[: config.training_clips], context)
+    neighbours = _neighbours(shown, views)
+    rows += _memorised_rows(neighbours, searched=len(views), of=len(train))
     rows += _rebuilt(generated, real[: config.rebuilt_clips], context)
     summary = EvaluationSummary(generated=generated.digest, dataset=dataset.digest, rows=rows)
     _show(rows)
@@ -131,6 +136,7 @@ def _generated(manifest: Manifest, context: Context) -> list[ClipScore]:
     clips = context.store.get_table(manifest.tables["generated"], GeneratedClip)
     if not clips:
         raise UsageError("evaluate: nothing was generated; set generate.seen or generate.held_out")
+    tags = _tags(manifest, context)
     return [
         ClipScore(
             clip_id=clip.clip_id,
@@ -139,12 +145,20 @@ def _generated(manifest: Manifest, context: Context) -> list[ClipScore]:
             split=clip.split,
             mode=clip.mode,
             seed=clip.seed,
+            tags=tags.get(clip.prompt, []) if clip.split == "custom" else [],
             media=clip.media,
             first_frame=clip.first_frame,
             first_frame_rebuilt=clip.first_frame_rebuilt,
         )
         for clip in clips
     ]
+
+
+def _tags(generated: Manifest, context: Context) -> dict[str, list[str]]:
+    """The tags of the prompts of the suite that clips were generated for; none without one."""
+    if "suite" not in generated.files:
+        return {}
+    return PromptSuite.model_validate_json(context.store.get_bytes(generated.files["suite"])).tags
 
 
 def _dataset(manifest: Manifest, context: Context) -> list[Clip]:
@@ -170,13 +184,8 @@ def _caption(clip: Clip) -> str:
     return clip.annotation.caption
 
 
-def _neighbours(
-    measured: list[Measured], clips: list[Clip], config: EvaluateConfig, context: Context
-) -> list[Neighbour]:
-    """Generated and real clips with their nearest training clips; empty where there is nothing to search."""
-    train = sorted_by((clip for clip in clips if clip.split == "train"), "clip_id")[: config.training_clips]
-    if not train:
-        return []
+def _training_views(train: list[Clip], context: Context) -> list[CopyView]:
+    """The training clips that can be read, as the search for copies sees them."""
     views = sorted_by(
         context.map_shards(
             [TrainingClip(clip_id=clip.clip_id, media=clip.media) for clip in train],
@@ -186,6 +195,13 @@ def _neighbours(
         ),
         "clip_id",
     )
+    if len(views) < len(train):
+        print(f"memorised: {len(train) - len(views)} of {len(train)} training clips cannot be read")
+    return views
+
+
+def _neighbours(measured: list[Measured], views: list[CopyView]) -> list[Neighbour]:
+    """Generated and real clips with their nearest training clips; empty where there is nothing to search."""
     shown = [row for row in measured if row.copy_view is not None and row.score.mode != "v2a"]
     if not views or not shown:
         return []
@@ -198,23 +214,29 @@ def _neighbours(
     return sorted_by(marked(found, thresholds), "group", "mode", "prompt", "clip_id")
 
 
-def _memorised_rows(neighbours: list[Neighbour]) -> list[SummaryRow]:
-    """The share of copies in each mode whose pictures the model makes."""
+def _memorised_rows(neighbours: list[Neighbour], *, searched: int, of: int) -> list[SummaryRow]:
+    """The share of copies in each mode whose pictures the model makes, and how much of the training clips
+    they were looked for among.
+    """
     metric = BY_NAME["memorised"]
     real = [neighbour for neighbour in neighbours if neighbour.group == "real"]
     made = [neighbour for neighbour in neighbours if neighbour.group == "generated"]
     if not real or not made:
         return [not_run(metric, f"needs {metric.needs}")]
+    whole = Estimate(searched / of, searched / of, searched / of, of)
     floor = memorised_share(real).value
     return [
-        estimate_row(
-            metric,
-            "all",
-            mode,
-            memorised_share([neighbour for neighbour in made if neighbour.mode == mode]),
-            reference=floor,
-        )
-        for mode in sorted({neighbour.mode for neighbour in made})
+        estimate_row(BY_NAME["memorised_searched"], "training", "", whole),
+        *(
+            estimate_row(
+                metric,
+                "all",
+                mode,
+                memorised_share([neighbour for neighbour in made if neighbour.mode == mode]),
+                reference=floor,
+            )
+            for mode in sorted({neighbour.mode for neighbour in made})
+        ),
     ]
 
 

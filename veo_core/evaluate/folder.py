@@ -13,7 +13,7 @@ from veo_core.errors import UsageError
 from veo_core.evaluate.measure import measure_all
 from veo_core.evaluate.networks import NetworksConfig
 from veo_core.evaluate.records import ClipScore, Measured
-from veo_core.evaluate.suites import PromptSuite, SuitePrompt
+from veo_core.generate.suites import PromptSuite, SuitePrompt
 from veo_core.records.files import FileRef
 from veo_core.records.generated import Mode
 from veo_core.stage import Context, default_workers

@@ -113,6 +113,10 @@ def _by_networks(clip: ClipScore, decoded: Decoded, networks: Networks) -> dict[
         figures["lpips_drift"] = networks.lpips(
             np.broadcast_to(decoded.frames[:1], later.shape).copy(), later
         )
+    if networks.sync is not None and decoded.audio is not None and len(decoded.frames) > 1:
+        offset = networks.sync(decoded.frames, decoded.pts, decoded.audio[0], decoded.audio_rate)
+        if offset is not None:
+            figures["desync"] = offset
     return figures
 
 

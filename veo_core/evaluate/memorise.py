@@ -40,6 +40,7 @@ _FAR_COLOUR, _TEMPO = 8.0, 1.25
 _SURE_BITS = 31  # of 256, the reference's advice for PDQ
 _LEAST_QUALITY = 50  # of PDQ, below which a hash says nothing
 _BITS = 256
+_DOUBT = 0.05
 
 
 class Neighbour(Record):
@@ -89,7 +90,7 @@ def view_of(clip_id: str, decoded: Decoded) -> CopyView:
 
 
 def view_training_clips(clips: Sequence[TrainingClip], *, root: str) -> list[CopyView]:
-    """The views of training clips; one that cannot be decoded is left out, since none was trained on it.
+    """The views of training clips; one that cannot be decoded has none.
 
     Args:
         clips: the clips.
@@ -151,15 +152,27 @@ def nearest(clips: Sequence[tuple[CopyView, str, str]], training: Sequence[CopyV
 def calibrate(held_out: Sequence[Neighbour]) -> Thresholds:
     """Thresholds that at most `ALLOWED` of further real clips exceed, half of it by each of the two measures.
 
-    Those are order statistics (conformal prediction: Vovk et al. 2005); fewer than 200 clips cannot show so
-    small a share, and the most extreme of them stands in.
+    Those are one-sided tolerance limits at 95 % confidence (Wilks 1941); fewer than 598 clips cannot show so
+    small a share with that confidence, and the most extreme of them stands in.
     """
     likeness = sorted(neighbour.likeness for neighbour in held_out)
     bits = sorted((neighbour.hash_distance for neighbour in held_out), reverse=True)
-    rank = min(len(held_out), math.ceil((len(held_out) + 1) * (1.0 - ALLOWED / 2)))
-    if not rank:
+    if not held_out:
         return Thresholds(math.inf, 0.0)
+    rank = len(held_out) - _exceeding(len(held_out))
     return Thresholds(likeness[rank - 1], min(float(bits[rank - 1]), _SURE_BITS))
+
+
+def _exceeding(count: int) -> int:
+    """How many of so many clips may exceed a limit that, with 95 % confidence, half of `ALLOWED` exceed."""
+    share = ALLOWED / 2
+    chance = total = (1.0 - share) ** count
+    exceeding = 0
+    while total <= _DOUBT:
+        exceeding += 1
+        chance *= (count - exceeding + 1) / exceeding * share / (1.0 - share)
+        total += chance
+    return max(exceeding - 1, 0)
 
 
 def marked(neighbours: Sequence[Neighbour], thresholds: Thresholds) -> list[Neighbour]:

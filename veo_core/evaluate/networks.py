@@ -24,7 +24,7 @@ from veo_core.storage.access import access_to
 if TYPE_CHECKING:
     import torch
 
-# torch takes seconds to import, and the image of the CPU stages does without it: it is imported where needed.
+# torch takes seconds to import, and what is installed without the extra `train` lacks it: imported on need.
 
 Floats = npt.NDArray[np.float64]
 UInt8 = npt.NDArray[np.uint8]
@@ -66,6 +66,21 @@ class AudioNetwork(Weights):
     rate: int = Field(default=16_000, ge=1000, description="samples per second that it hears")
 
 
+class SyncNetwork(Weights):
+    """A TorchScript network that hears how far sound and picture of a window are apart.
+
+    It takes pictures [b, t, 3, side, side] and mono sound [b, samples], both in [-1, 1], and gives scores
+    [b, offsets] of offsets that are evenly spread from -`furthest` to `furthest`. The defaults are
+    Synchformer's (2401.16423).
+    """
+
+    fps: float = Field(default=25.0, gt=0, description="pictures per second that it sees")
+    side: int = Field(default=224, ge=16, description="pixels of a side of the middle square that it sees")
+    rate: int = Field(default=16_000, ge=1000, description="samples per second that it hears")
+    seconds: float = Field(default=4.8, gt=0, description="length of a window")
+    furthest: float = Field(default=2.0, gt=0, description="the largest offset that it tells, in seconds")
+
+
 class NetworksConfig(Record):
     """The networks of published metrics; a metric without its network is not run."""
 
@@ -73,11 +88,12 @@ class NetworksConfig(Record):
     lpips: LpipsWeights | None = Field(default=None, description="for LPIPS")
     video: VideoNetwork | None = Field(default=None, description="for FVD and KVD")
     audio: AudioNetwork | None = Field(default=None, description="for FAD and KAD")
+    sync: SyncNetwork | None = Field(default=None, description="for DeSync")
     frames: int = Field(default=LEAST_FRAMES, ge=LEAST_FRAMES, description="frames that CLIP sees of a clip")
 
 
 def torch_is_missing() -> bool:
-    """Whether this environment lacks torch, as the image of the CPU stages does."""
+    """Whether this environment lacks torch, as one without the extra `train` does."""
     return importlib.util.find_spec("torch") is None
 
 
@@ -224,6 +240,58 @@ class AudioFeatures:
         return np.asarray(found.reshape(-1, found.shape[-1]).double().numpy())
 
 
+class SoundOffset:
+    """DeSync (Cheng et al., "MMAudio", 2412.15322): by how much sound and picture seem to be apart.
+
+    Raises:
+        UsageError: the program is missing, damaged, or has another digest.
+    """
+
+    def __init__(self, network: SyncNetwork) -> None:
+        data = _read(network, "networks.sync")
+        _check(data, network, "networks.sync")
+        self._network = network
+        self._model = _script(data, "networks.sync").eval()
+
+    def __call__(
+        self, frames: UInt8, pts: Floats, samples: npt.NDArray[np.float32], rate: int
+    ) -> float | None:
+        """Mean size in seconds of the likeliest offsets of a clip's first and last window.
+
+        Args:
+            frames: RGB pictures [t, h, w, 3].
+            pts: their presentation times in seconds [t].
+            samples: sound [l] in [-1, 1] from the first picture on.
+            rate: samples per second.
+
+        Returns:
+            None where picture or sound is shorter than a window.
+        """
+        import torch
+
+        from veo_core.data.resample import resample
+
+        window = self._network
+        last = min(len(frames) * float(np.median(np.diff(pts))), len(samples) / rate) - window.seconds
+        if last < 0:
+            return None
+        times = np.arange(round(window.seconds * window.fps)) / window.fps
+        length = round(window.seconds * window.rate)
+        sound = resample(torch.from_numpy(samples)[None], rate, window.rate)[0]
+        pictures, sounds = [], []
+        for start in (0.0, last):
+            shown = np.searchsorted(pts, start + times + 1e-6, side="right") - 1
+            pictures.append(squared(frames[np.clip(shown, 0, None)], window.side))
+            first = round(start * window.rate)
+            heard = sound[first : first + length]
+            sounds.append(torch.nn.functional.pad(heard, (0, length - len(heard))))
+        video = torch.from_numpy(np.stack(pictures)).permute(0, 1, 4, 2, 3).float() / 127.5 - 1.0
+        with torch.inference_mode():
+            scores = self._model(video, torch.stack(sounds))
+        offsets = torch.linspace(-window.furthest, window.furthest, scores.shape[1])
+        return float(offsets[scores.argmax(dim=1)].abs().mean())
+
+
 class Networks:
     """The networks that a configuration names, loaded."""
 
@@ -232,6 +300,7 @@ class Networks:
         self.lpips = PictureDistance(config.lpips) if config.lpips else None
         self.video = VideoFeatures(config.video) if config.video else None
         self.audio = AudioFeatures(config.audio) if config.audio else None
+        self.sync = SoundOffset(config.sync) if config.sync else None
 
 
 @lru_cache(maxsize=1)
@@ -241,7 +310,8 @@ def open_networks(config: NetworksConfig) -> Networks:
     Raises:
         UsageError: weights are missing, damaged or altered, or torch is not installed.
     """
-    named = [name for name in ("clip", "lpips", "video", "audio") if getattr(config, name) is not None]
+    known = ("clip", "lpips", "video", "audio", "sync")
+    named = [name for name in known if getattr(config, name) is not None]
     if named and torch_is_missing():
         raise UsageError(
             f"evaluate.networks.{named[0]}: needs torch, which is not installed here: pip install "
@@ -260,6 +330,15 @@ def scaled(frames: UInt8, height: int, width: int) -> UInt8:
     """Pictures [t, h, w, 3] at another size."""
     resized = [cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA) for frame in frames]
     return np.stack(resized).astype(np.uint8)
+
+
+def squared(frames: UInt8, side: int) -> UInt8:
+    """The middle squares of pictures [t, h, w, 3], `side` pixels wide."""
+    height, width = frames.shape[1:3]
+    scale = side / min(height, width)
+    resized = scaled(frames, max(side, round(height * scale)), max(side, round(width * scale)))
+    top, left = (resized.shape[1] - side) // 2, (resized.shape[2] - side) // 2
+    return resized[:, top : top + side, left : left + side]
 
 
 def _read(weights: Weights, where: str) -> bytes:

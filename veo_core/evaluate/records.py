@@ -91,6 +91,9 @@ class ClipScore(Record):
     lpips_drift: float | None = Field(
         default=None, description="mean LPIPS of later pictures and the clip's first"
     )
+    desync: float | None = Field(
+        default=None, description="seconds that a network hears between sound and picture"
+    )
     problem: str = ""
 
 

@@ -16,6 +16,7 @@ from veo_core.generate.finish import Finisher
 from veo_core.generate.people_prompts import people_prompts
 from veo_core.generate.pipeline import Film, Generator, model_files
 from veo_core.generate.request import SOUND_FOR_VIDEO, Request
+from veo_core.generate.suites import PromptSuite, SuiteFile, read_suite
 from veo_core.judges.config import JudgeConfig
 from veo_core.moderation.filter import FilterPolicy, rule_on_prompts
 from veo_core.moderation.red_team import attack_suite
@@ -43,6 +44,9 @@ class Generation(Record):
         default=0, ge=0, description="validation clips whose pictures are given and whose sound is made"
     )
     prompts: tuple[str, ...] = Field(default=(), description="further prompts")
+    suite: SuiteFile | None = Field(
+        default=None, description="a file of further prompts, by whose tags figures are given, too"
+    )
     unspecified: int = Field(
         default=24, ge=0, description="the world's prompts without attributes, for the audit of bias"
     )
@@ -82,13 +86,15 @@ def run(
 
     Raises:
         UsageError: the configuration asks for no clip, a model's file is missing or of another
-            configuration, or the keys of watermark or certificate cannot be used.
+            configuration, the suite is not the one that is stated, or the keys of watermark or certificate
+            cannot be used.
     """
     store = context.store
     files = model_files(video_vae, audio_vae, base, upsampler)
     generator = Generator.load(files, store, config.runtime)
+    suite = read_suite(config.suite.path, sha256=config.suite.sha256) if config.suite else None
     asked = [
-        *_text_jobs(config, context.seed),
+        *_text_jobs(config, suite, context.seed),
         *_validation_jobs(config, latents, store),
         *_safety_jobs(config, context.seed),
     ]
@@ -96,7 +102,7 @@ def run(
     if not jobs:
         raise UsageError(
             f"generate: the configuration asks for no clip ({len(refused)} prompts are refused); "
-            "set seen, held_out or prompts"
+            "set seen, held_out, prompts or suite"
         )
     requests = [
         replace(
@@ -126,7 +132,10 @@ def run(
             "generated": store.put_table(clips, GeneratedClip),
             "refused": store.put_table(refused, RefusedPrompt),
         },
-        files={"model": store.put_bytes(files.to_bytes(), ".json")},
+        files={
+            "model": store.put_bytes(files.to_bytes(), ".json"),
+            **({"suite": store.put_bytes(suite.to_bytes(), ".json")} if suite else {}),
+        },
         metrics={"clips": float(len(clips)), "refused": float(len(refused))},
     )
 
@@ -158,7 +167,7 @@ def _of_all_processes(
     return found
 
 
-def _text_jobs(config: Generation, seed: int) -> list[tuple[PromptSplit, Request]]:
+def _text_jobs(config: Generation, suite: PromptSuite | None, seed: int) -> list[tuple[PromptSplit, Request]]:
     suites: dict[Suite, int] = {
         "seen": config.seen,
         "held_out": config.held_out,
@@ -170,7 +179,8 @@ def _text_jobs(config: Generation, seed: int) -> list[tuple[PromptSplit, Request
         for suite, count in suites.items()
         for prompt in prompt_suite(suite, count, seed)
     ]
-    return [*jobs, *(("custom", Request(prompt)) for prompt in config.prompts)]
+    own = [*config.prompts, *(prompt.text for prompt in (suite.prompts if suite else ()))]
+    return [*jobs, *(("custom", Request(prompt)) for prompt in own)]
 
 
 def _validation_jobs(

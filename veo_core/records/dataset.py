@@ -1,4 +1,4 @@
-"""The shape of a packaged dataset: its buckets, and where its shards are."""
+"""What a packaged dataset is: its buckets, where its shards are, and how well its filters work."""
 
 from typing import Self
 
@@ -59,3 +59,16 @@ class Shard(Record):
     bucket: str
     clips: int
     file: FileRef
+
+
+class FilterQuality(Record):
+    """How well a filter of the curation was found to work, on footage of which the truth is known.
+
+    Row of the table `filter_quality`.
+    """
+
+    filter: str
+    precision: float = Field(ge=0, le=1, description="share of what it dropped that it should drop")
+    recall: float = Field(ge=0, le=1, description="share of what it should drop that it dropped")
+    n: int = Field(ge=1, description="clips that it was measured on")
+    evidence: str = Field(description="what measured it, such as a benchmark's file and its sha256")

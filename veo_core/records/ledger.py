@@ -32,6 +32,15 @@ class Decision(Record):
     judge_version: str = ""
 
 
+class Outcome(Record):
+    """How many items a stage gave one verdict for one reason; row of the table `funnel`."""
+
+    stage: str
+    verdict: Verdict
+    rule: str = Field(description="empty where items were kept for no reason in particular")
+    items: int
+
+
 class Counts(Record):
     """How many items a stage received and where each of them went.
 

@@ -1,11 +1,12 @@
 """The model card, in Markdown, after Mitchell et al. 2019 (Model Cards for Model Reporting)."""
 
-import html
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
+from veo_core.curate.card_tables import curation_table, quality_table
 from veo_core.evaluate.compare import Promotion
 from veo_core.evaluate.records import SummaryRow
-from veo_core.registry.records import FilterQuality, ModelDescription, TrainingRun
+from veo_core.markdown import table, text
+from veo_core.registry.records import ModelDescription, TrainingRun
 from veo_core.safety.records import Figure, SignOffs
 
 
@@ -13,35 +14,38 @@ def model_card(reference: str, promotion: Promotion, *, model: ModelDescription)
     """The card of a model; every word that comes from data is shown as text."""
     data = model.data
     parts = [
-        f"# {_text(reference)}",
+        f"# {text(reference)}",
         "Generator of short video clips with sound, from text or from text with a first frame.",
         "## Intended use",
-        _text(model.intended_use),
+        text(model.intended_use),
         "## Limits",
-        *(f"- {_text(limit)}" for limit in model.limits),
+        *(f"- {text(limit)}" for limit in model.limits),
         "## Training data",
         f"{data.train_clips} clips ({data.train_seconds:.0f} s) from {data.sources} sources; "
         f"{data.validation_clips} further clips for validation.",
-        _table(
+        table(
             ("Licence", "Sources", "Clips"),
             ((i.licence or "none stated", i.sources, i.clips) for i in data.licences),
         ),
-        *_filters(model.filters),
+        *([curation_table(model.curation)] if model.curation else []),
+        quality_table(model.filters),
         "## Training",
         *_run(model.run),
-        _table(("Part", "Figure", "Value"), _training(model)),
+        table(("Part", "Figure", "Value"), _training(model)),
         "## Evaluation",
         "Each figure with its 95 % interval. *Real*: the same figure on real clips. *Chance*: after prompts "
         "or sounds were exchanged between clips.",
-        _table(
-            ("Metric", "Clips", "Value", "95 % interval", "n", "Real", "Chance"), map(_row, model.metrics)
+        table(
+            ("Metric", "Clips", "Value", "95 % interval", "n", "Real", "Chance"),
+            (_row(row) for row in model.metrics if not row.note),
         ),
+        *(f"- {text(row.metric)}: {text(row.note)}" for row in model.metrics if row.note),
         "## Promotion",
         *_promotion(promotion),
         "## Safety",
-        _table(("Figure", "Count", "95 % interval", "No answer"), map(_safety, model.safety)),
+        table(("Figure", "Count", "95 % interval", "No answer"), map(_safety, model.safety)),
         "Rules of the gate that opened registration:",
-        _table(
+        table(
             ("Rule", "Passed", "Reason"),
             (
                 (check.name, "yes" if check.passed else "waived" if check.waived_by else "no", check.reason)
@@ -52,18 +56,18 @@ def model_card(reference: str, promotion: Promotion, *, model: ModelDescription)
         "## Watermark and provenance of its clips",
         *_marks(model),
         "## Lineage",
-        _table(("Manifest", "sha256"), model.manifests.items()),
+        table(("Manifest", "sha256"), model.manifests.items()),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _promotion(verdict: Promotion) -> Iterator[str]:
     """Whether it became the default version, and what differs from the one before."""
-    yield f"{'Promoted' if verdict.promote else 'Not promoted'}: {_text(verdict.reason)}."
+    yield f"{'Promoted' if verdict.promote else 'Not promoted'}: {text(verdict.reason)}."
     decided = [found for found in verdict.differences if found.verdict != "undecided"]
     if verdict.differences:
         yield (
-            f"{len(verdict.differences)} comparisons with {_text(verdict.baseline)} on the same prompts; "
+            f"{len(verdict.differences)} comparisons with {text(verdict.baseline)} on the same prompts; "
             f"{len(decided)} differ significantly, all verdicts together wrong with a chance of 5 %."
         )
     if decided:
@@ -78,19 +82,7 @@ def _promotion(verdict: Promotion) -> Iterator[str]:
             )
             for found in decided
         )
-        yield _table(("Metric", "Clips", "This", "Before", "Difference, 95 %", "Verdict"), rows)
-
-
-def _filters(filters: Sequence[FilterQuality]) -> Iterator[str]:
-    """How well the curation's filters work, where that was measured."""
-    if not filters:
-        yield (
-            "Precision and recall of the filters were not measured on this footage; `make bench-curate` "
-            "measures them on clips of which every flaw is known."
-        )
-        return
-    rows = ((f.filter, f"{f.precision:.3f}", f"{f.recall:.3f}", f.n, f.evidence) for f in filters)
-    yield _table(("Filter", "Precision", "Recall", "Clips", "Evidence"), rows)
+        yield table(("Metric", "Clips", "This", "Before", "Difference, 95 %", "Verdict"), rows)
 
 
 def _run(run: TrainingRun | None) -> Iterator[str]:
@@ -99,10 +91,10 @@ def _run(run: TrainingRun | None) -> Iterator[str]:
         yield "Seed, code and steps were not recorded."
         return
     yield (
-        f"Seed {run.seed}; code {_text(run.code)}. Speed, FLOPs and memory of each step are in the event "
+        f"Seed {run.seed}; code {text(run.code)}. Speed, FLOPs and memory of each step are in the event "
         "files; machines and times are in the record of the run."
     )
-    yield _table(
+    yield table(
         ("Part", "Steps", "Configuration", "Losses", "Event file"),
         (
             (part, "–" if t.steps is None else t.steps, t.config[:12], t.history[:12], t.events[:12])
@@ -115,10 +107,10 @@ def _sign_offs(signed: SignOffs) -> Iterator[str]:
     """Who signed the report, and which rules were waived by whom, why and until when."""
     if signed.approvals:
         yield "Signed off by:"
-        yield _table(("Role", "Key"), ((a.role, a.key[:12]) for a in signed.approvals))
+        yield table(("Role", "Key"), ((a.role, a.key[:12]) for a in signed.approvals))
     if signed.waivers:
         yield "Rules that were waived:"
-        yield _table(
+        yield table(
             ("Rule", "Owner", "Reason", "Expires", "Key"),
             ((w.rule, w.owner, w.reason, w.expires, w.key[:12]) for w in signed.waivers),
         )
@@ -147,7 +139,7 @@ def _marks(model: ModelDescription) -> Iterator[str]:
             if marks.local_certificate
             else ""
         )
-        yield f"Signed by: {_text(', '.join(marks.issuers))}.{on_the_spot}"
+        yield f"Signed by: {text(', '.join(marks.issuers))}.{on_the_spot}"
 
 
 def _training(model: ModelDescription) -> Iterable[tuple[object, ...]]:
@@ -170,13 +162,3 @@ def _safety(figure: Figure) -> tuple[object, ...]:
 
 def _figure(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(_text(cell) for cell in line) + " |" for line in lines)
-
-
-def _text(value: object) -> str:
-    """One line without markup."""
-    return html.escape(" ".join(str(value).split()), quote=False).replace("|", "\\|")

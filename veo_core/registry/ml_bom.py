@@ -111,7 +111,14 @@ def _dataset(model: ModelDescription) -> Json:
                 },
             }
         ],
-        "properties": _properties({"manifest_sha256": model.manifests.get("dataset", "")}),
+        "properties": _properties(
+            {"manifest_sha256": model.manifests.get("dataset", "")}
+            | {f"{row.stage}: {row.verdict}: {row.rule}".rstrip(": "): row.items for row in model.curation}
+            | {
+                f"filter {f.filter}": f"precision {f.precision:.3f}, recall {f.recall:.3f}, {f.n} clips"
+                for f in model.filters
+            }
+        ),
     }
 
 

@@ -5,8 +5,10 @@ from pydantic import Field
 from veo_core.evaluate.compare import Promotion
 from veo_core.evaluate.records import SummaryRow
 from veo_core.records.base import Record
+from veo_core.records.dataset import FilterQuality
 from veo_core.records.files import FileRef, TableRef
 from veo_core.records.generated import ModelFiles
+from veo_core.records.ledger import Outcome
 from veo_core.safety.records import Decision, Figure, SignOffs
 
 SCHEMA_VERSION = 1
@@ -28,16 +30,6 @@ class TrainingData(Record):
     validation_clips: int
     train_seconds: float
     licences: list[LicenceCount]
-
-
-class FilterQuality(Record):
-    """How well a filter of the curation was found to work, on footage of which the truth is known."""
-
-    filter: str
-    precision: float = Field(ge=0, le=1, description="share of what it dropped that it should drop")
-    recall: float = Field(ge=0, le=1, description="share of what it should drop that it dropped")
-    n: int = Field(ge=1, description="clips that it was measured on")
-    evidence: str = Field(description="what measured it, such as a benchmark's file and its sha256")
 
 
 class TrainedPart(Record):
@@ -88,7 +80,12 @@ class ModelDescription(Record):
     )
     intended_use: str
     limits: list[str]
-    filters: list[FilterQuality] = Field(default_factory=list)
+    curation: list[Outcome] = Field(
+        default_factory=list, description="what each stage of the curation decided, by reason"
+    )
+    filters: list[FilterQuality] = Field(
+        default_factory=list, description="how well its filters work, where that was measured"
+    )
     run: TrainingRun | None = Field(default=None, description="None of models of earlier versions")
     marks: MarkCounts | None = Field(default=None, description="None of models of earlier versions")
 

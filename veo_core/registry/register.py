@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from pydantic import Field, ValidationError
 
+from veo_core.curate.funnel import filter_quality, passed_on
 from veo_core.errors import UsageError
 from veo_core.evaluate.records import EvaluationSummary
 from veo_core.provenance.claim import PRODUCT, product_version
@@ -21,7 +22,6 @@ from veo_core.registry.local import NAME_PATTERN, add
 from veo_core.registry.ml_bom import ml_bom
 from veo_core.registry.promotion import judge_promotion, keep_scores
 from veo_core.registry.records import (
-    FilterQuality,
     LicenceCount,
     MarkCounts,
     ModelDescription,
@@ -54,12 +54,8 @@ class RegisterConfig(Record):
             "It knows only what its training clips show.",
             "Who tries can remove the watermark and the C2PA manifest of its clips; "
             "`make bench-watermark` says what the watermark withstands.",
-            "Metrics that need published network weights (Fréchet distances, CLIPScore) were not run.",
         ],
         description="what a user must know before relying on the model",
-    )
-    filters: list[FilterQuality] = Field(
-        default_factory=list, description="measured precision and recall of the curation's filters"
     )
     registry: RegistryConfig = Field(
         default_factory=LocalConfig,
@@ -138,7 +134,8 @@ def run(
         sign_offs=sign_offs,
         intended_use=config.intended_use,
         limits=config.limits,
-        filters=config.filters,
+        curation=passed_on(dataset, store),
+        filters=filter_quality(dataset, store),
         run=_training_run(parts, context),
         marks=_marks(generated, store),
     )

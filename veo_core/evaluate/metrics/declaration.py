@@ -104,6 +104,37 @@ def one_each(figure: Callable[[ClipScore], float | None]) -> Tally:
     return tally
 
 
+def mean_metric(
+    name: str,
+    says: str,
+    figure: Callable[[ClipScore], float | None],
+    *,
+    better: Better,
+    low: float | None,
+    high: float | None,
+    source: str,
+    unit: str = "",
+    tier: Tier = 0,
+    needs: str = "",
+    mode: str = "",
+) -> ClipMetric:
+    """A metric that is the mean over clips of a figure that each has or has not."""
+    return ClipMetric(
+        name=name,
+        says=says,
+        unit=unit,
+        better=better,
+        low=low,
+        high=high,
+        source=source,
+        tier=tier,
+        needs=needs,
+        mode=mode,
+        estimate=mean_of(figure),
+        tally=one_each(figure),
+    )
+
+
 def prompt_of(clip: ClipScore) -> str:
     """What clips share that are no independent evidence: a prompt; a clip without one stands for itself."""
     return clip.prompt or clip.clip_id

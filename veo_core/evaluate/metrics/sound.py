@@ -1,7 +1,7 @@
 """Sound: whether there is any, how loud it is, whether it clips."""
 
 from veo_core.evaluate.intervals import Estimate, share
-from veo_core.evaluate.metrics.declaration import ClipMetric, Clips, mean_of, one_each, prompt_of
+from veo_core.evaluate.metrics.declaration import ClipMetric, Clips, mean_metric, prompt_of
 from veo_core.evaluate.records import ClipScore
 
 
@@ -25,26 +25,24 @@ METRICS = (
         estimate=_playable,
         tally=lambda clip: (float(_plays(clip)), 1.0),
     ),
-    ClipMetric(
-        name="loudness",
-        says="root mean square of the sound",
+    mean_metric(
+        "loudness",
+        "root mean square of the sound",
+        lambda clip: clip.loudness,
         unit="dBFS",
         better="neither",
         low=-120.0,
         high=0.0,
         source="veo_core.media.sound",
-        estimate=mean_of(lambda clip: clip.loudness),
-        tally=one_each(lambda clip: clip.loudness),
     ),
-    ClipMetric(
-        name="clipped",
-        says="samples at 95 % of full scale or beyond",
+    mean_metric(
+        "clipped",
+        "samples at 95 % of full scale or beyond",
+        lambda clip: clip.clipped,
         unit="share",
         better="lower",
         low=0.0,
         high=1.0,
         source="veo_core.media.sound",
-        estimate=mean_of(lambda clip: clip.clipped),
-        tally=one_each(lambda clip: clip.clipped),
     ),
 )

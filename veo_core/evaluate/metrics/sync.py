@@ -43,7 +43,7 @@ def _with_other_sounds(clips: Clips, seed: int) -> list[ClipScore]:
     ]
 
 
-def _metric(
+def _of_playable(
     name: str,
     says: str,
     unit: str,
@@ -122,7 +122,7 @@ def _mean_overlap(clips: Clips, seed: int) -> Estimate:
 
 def _shares() -> Sequence[ClipMetric]:
     return [
-        _metric(
+        _of_playable(
             f"sync_share_{round(1e3 * tolerance)}ms",
             f"contacts with a tone within {round(1e3 * tolerance)} ms",
             "share",
@@ -137,7 +137,7 @@ def _shares() -> Sequence[ClipMetric]:
 
 METRICS = (
     *_shares(),
-    _metric(
+    _of_playable(
         "sync_error",
         "median error of tones within 100 ms of a contact",
         "s",
@@ -146,7 +146,7 @@ METRICS = (
         median_of(_error),
         one_each(_error),
     ),
-    _metric(
+    _of_playable(
         "sync_lag",
         "median time by which sound comes after picture",
         "s",
@@ -155,7 +155,7 @@ METRICS = (
         median_of(_lag),
         one_each(_lag),
     ),
-    _metric(
+    _of_playable(
         "false_onsets",
         "tones without a contact",
         "per clip",
@@ -164,7 +164,7 @@ METRICS = (
         mean_of(_false_onsets),
         one_each(_false_onsets),
     ),
-    _metric(
+    _of_playable(
         "contacts",
         "contacts seen",
         "per clip",
@@ -173,7 +173,7 @@ METRICS = (
         mean_of(_contacts),
         one_each(_contacts),
     ),
-    _metric(
+    _of_playable(
         "av_align",
         "peaks of motion and onsets that match within a frame, of all of both",
         "share",

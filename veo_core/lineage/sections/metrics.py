@@ -29,6 +29,7 @@ _TITLES = {
     "mel_frechet": "Fréchet distance of log-mel spectra",
     "mel_mmd": "Kernel distance of log-mel spectra",
     "memorised": "Copies of training clips",
+    "memorised_searched": "Training clips that were searched for them",
     "vae_psnr": "Pictures rebuilt by the video VAE",
     "vae_ssim": "Their structural similarity",
     "vae_stft": "STFT distance of sounds rebuilt by the audio VAE",
@@ -48,6 +49,7 @@ _PLACES: dict[Place, str] = {
     ("validation", "v2a"): "From a video",
     ("all", "v2a"): "From a video",
     ("real", ""): "Real clips",
+    ("training", ""): "Training clips",
 }
 
 

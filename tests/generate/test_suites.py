@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from veo_core.errors import UsageError
-from veo_core.evaluate.suites import MOVIE_GEN_BENCH, read_suite
+from veo_core.generate.suites import MOVIE_GEN_BENCH, read_suite
 
 LINES = ["a cat on a mat", 'two dogs, and a "stick"', "a cat on a mat"]
 TAGGED = 'prompt,concept,motion_level\na cat on a mat,animals,low\n"two dogs, and a ""stick""",animals,high\n'

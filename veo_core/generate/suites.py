@@ -32,6 +32,13 @@ _PROMPT_KEYS = ("prompt", "video_prompt", "text", "caption")
 _SOUND_KEYS = ("audio_prompt", "music_prompt")
 
 
+class SuiteFile(Record):
+    """A suite that a recipe names; its digest lets caches see its content."""
+
+    path: str = Field(description="file or URI: .txt, .csv or .jsonl")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of its bytes")
+
+
 class SuitePrompt(Record):
     """A prompt of a suite."""
 
@@ -47,6 +54,11 @@ class PromptSuite(Record):
     name: str
     sha256: str
     prompts: list[SuitePrompt]
+
+    @property
+    def tags(self) -> dict[str, list[str]]:
+        """The tags of each prompt's text, of its first line where it comes again."""
+        return {prompt.text: prompt.tags for prompt in reversed(self.prompts)}
 
     @property
     def different(self) -> int:
@@ -74,7 +86,7 @@ def read_suite(place: str, *, sha256: str = "") -> PromptSuite:
     if not found.startswith(expected):
         raise UsageError(
             f"suite {place}: its sha256 is {found}, expected {expected}: fetch the file anew, or state "
-            "the digest of the one that you mean with --suite-sha256"
+            "the digest of the one that you mean (--suite-sha256)"
         )
     try:
         text = data.decode("utf-8-sig")
