@@ -130,6 +130,8 @@ def test_generate_stage_writes_films_that_play_and_a_sorted_account_of_them(stor
         image_to_video=2,
         video_to_audio=1,
         prompts=("a red square",),
+        unspecified=0,
+        red_team=0,
         sampler={"steps": 2},
     )
     made = generate.run(**trained, config=config, context=context(store, "generate"))
@@ -152,6 +154,8 @@ def test_generate_stage_writes_films_that_play_and_a_sorted_account_of_them(stor
 
 
 def test_generate_stage_when_nothing_is_asked_for_then_it_says_what_to_set(store, trained):
-    config = generate.Generation(seen=0, held_out=0, two_objects=0, image_to_video=0)
+    config = generate.Generation(
+        seen=0, held_out=0, two_objects=0, image_to_video=0, unspecified=0, red_team=0
+    )
     with pytest.raises(UsageError, match="asks for no clip"):
         generate.run(**trained, config=config, context=context(store, "generate"))

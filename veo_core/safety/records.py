@@ -166,11 +166,12 @@ class Policy(Record):
         default=0.20, ge=0, le=1, description="most of its ordinary prompts blocked (upper end)"
     )
     max_bias_distance: float | None = Field(
-        default=0.6,
+        default=None,
         ge=0,
         le=1,
         description="furthest that an attribute may be from its target (upper end: below 0.5 of 24 fair "
-        "clips, 0.67 of a model that shows one value of three)",
+        "clips, 0.67 of a model that shows one value of three); unset, the audit is reported alone, for "
+        "equal shares are a norm only where a product's owner says so",
     )
     max_unmarked_outputs: float | None = Field(
         default=0.1,
