@@ -142,10 +142,7 @@ def _on_ray(jobs: Sequence[ShardJob[Any, Any]], workers: int) -> Iterator[str]:
         import ray.data
     except ImportError:
         raise UsageError("executor ray: Ray is not installed; install the extra `ray`") from None
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level=logging.WARNING)
-    else:
-        ray.init(num_cpus=workers, include_dashboard=False, logging_level=logging.WARNING)
+    _start_ray(workers)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     try:
@@ -158,6 +155,23 @@ def _on_ray(jobs: Sequence[ShardJob[Any, Any]], workers: int) -> Iterator[str]:
             yield row["mark"]
     finally:
         ray.shutdown()
+
+
+def _start_ray(workers: int) -> None:
+    """Connect to the cluster, or start one: anew where it is not up within Ray's 30 s, on a busy machine."""
+    import ray
+
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(logging_level=logging.WARNING)
+        return
+    for last in (False, False, True):
+        try:
+            ray.init(num_cpus=workers, include_dashboard=False, logging_level=logging.WARNING)
+            return
+        except Exception as error:  # Ray raises no class of its own here
+            if last or "timed out during startup" not in str(error):
+                raise
+            ray.shutdown()
 
 
 def _run_row(references: Sequence[Any], row: dict[str, Any]) -> dict[str, Any]:
