@@ -163,12 +163,13 @@ def _conclude(record: RunRecord, report: Path, runs: Path, seconds: float) -> in
     cached = sum(task.state == "CACHED" for task in record.tasks)
     print(f"run {record.run_id}: {record.state.lower()} in {seconds:.0f} s, {cached} tasks from the cache")
     models = [task.output_parameters["model"] for task in record.tasks if "model" in task.output_parameters]
+    gated = any(task.name == "safety-evaluation" for task in record.tasks)
     if models:
         print(f"registered {', '.join(models)}")
-    elif record.state == "SUCCEEDED" and any(task.name == "register" for task in record.tasks):
+    elif gated and record.state == "SUCCEEDED":
         print("no model was registered: the safety gate did not approve it; the report says why")
     for task in record.tasks:
-        if task.name == "package" and task.state in ("SUCCEEDED", "CACHED") and not models:
+        if task.name == "package" and task.state in ("SUCCEEDED", "CACHED") and not gated:
             print(f"dataset: {runs / record.run_id / task.outputs['manifest'][0].uri}")
     print(f"report: {report}")
     return exit_code(record)
