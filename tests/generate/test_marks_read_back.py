@@ -87,6 +87,13 @@ def test_unreadable_clip_counts_as_unmarked_and_stops_no_other(store, clips):
     assert [bool(row.problem) for row in rows] == [True, True, False]
 
 
+def test_clip_whose_signed_file_is_gone_is_not_replaced_by_the_unsigned_one(store):
+    clip = clip_of(store, 7)
+    store.remove_object(as_it_leaves(store, clip.media).path)
+    (row,) = read_marks([clip], store)
+    assert (row.found, row.manifest, bool(row.problem)) == (False, "none", True)
+
+
 def printed(capsys, *arguments: str) -> str:
     assert main(["verify-media", *arguments]) == 0
     return capsys.readouterr().out

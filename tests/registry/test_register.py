@@ -231,7 +231,7 @@ def test_register_refuses_an_unsigned_waiver(evidence):
 def test_register_refuses_a_policy_that_was_changed_after_the_decision(evidence, field):
     value = getattr(evidence.policy, field)
     looser = {"signers": {"council": []}, "waiver_signers": ["0" * 64], "assurance_suite": "0" * 64}
-    changed = evidence.policy.model_copy(update={field: looser.get(field, value and value / 2)})
+    changed = evidence.policy.model_copy(update={field: looser.get(field, value / 2 if value else 1.0)})
     assert changed != evidence.policy
     files = evidence.safety().files | {"policy": evidence.store.put_bytes(changed.to_bytes(), ".json")}
     safety = evidence.safety().model_copy(update={"files": files})

@@ -75,13 +75,12 @@ def _of_run(folder: Path, store: Store) -> Candidate:
         policy=_read(safety, "policy", Policy, store),
         evaluation=_read(evaluation, "summary", EvaluationSummary, store),
         sign_offs=_read(safety, "sign_offs", SignOffs, store),
-        bindings=Bindings(
-            model=generated.files["model"].sha256,
-            generated=generated.digest,
-            evaluation=evaluation.digest,
-            dataset=dataset.digest,
-            summary=evaluation.files["summary"].sha256,
-            report=safety.files["report"].sha256,
+        bindings=Bindings.of(
+            generated.files["model"].sha256,
+            generated=generated,
+            evaluation=evaluation,
+            safety=safety,
+            dataset=dataset,
         ),
     )
 

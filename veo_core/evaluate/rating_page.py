@@ -4,6 +4,7 @@ The page learns neither what made a clip nor a file's name: clips go by random t
 another host name are refused, so that no page of another site can read clips or send ratings.
 """
 
+import importlib.resources
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol
@@ -42,7 +43,7 @@ class RatingServer(ThreadingHTTPServer):
 
     Args:
         session: what is rated.
-        page: the page, HTML.
+        page: the page, HTML; `/*SHARED*/` stands for rating_page.js.
         port: 0 for any that is free.
 
     Raises:
@@ -54,7 +55,8 @@ class RatingServer(ThreadingHTTPServer):
     def __init__(self, session: Session, page: str, port: int) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.session = session
-        self.page = page.encode()
+        script = (importlib.resources.files(__package__) / "rating_page.js").read_text(encoding="utf-8")
+        self.page = page.replace("/*SHARED*/", script).encode()
 
     @property
     def address(self) -> str:

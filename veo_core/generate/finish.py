@@ -115,7 +115,7 @@ class Finisher:
         manifest = definition(self._claim(request), digest)
         statement = sha256_bytes(canonical_json([manifest, self._credentials.id]))
         before = find_copy(store, digest)
-        if before is not None and before.statement == statement:
+        if before is not None and before.statement == statement and store.has(before.file):
             return StoredClip(self._described(store.get_bytes(before.file), request), before.file, content)
         finished = self.signed(content, request)
         file = store.put_bytes(finished.data, ".mp4")

@@ -92,7 +92,7 @@ class Evidence:
             return None
 
     def as_it_leaves(self, clip: FileRef) -> FileRef:
-        """The signed file of a generated clip, or the clip itself where it has none that can be found."""
+        """The signed file of a generated clip, or the clip itself where it was not signed."""
         try:
             return as_it_leaves(self.store, clip)
         except (UsageError, ValidationError, OSError) as error:

@@ -22,14 +22,16 @@ def put_copy(store: Store, content_sha256: str, copy: SignedCopy) -> None:
 
 
 def find_copy(store: Store, content_sha256: str) -> SignedCopy | None:
-    """The signed file of a content; None where it was not signed in this store, or the file is gone."""
+    """The signed file of a content, which may be gone; None where it was not signed in this store."""
     mark = store.get_mark(_mark(content_sha256))
-    copy = None if mark is None else SignedCopy.model_validate_json(mark)
-    return copy if copy is not None and store.has(copy.file) else None
+    return None if mark is None else SignedCopy.model_validate_json(mark)
 
 
 def as_it_leaves(store: Store, media: FileRef) -> FileRef:
-    """A clip's signed file, or the clip itself where it has none."""
+    """A clip's signed file, or the clip itself where it was not signed.
+
+    A signed file that is gone is named all the same: the clip without its manifest does not stand in for it.
+    """
     copy = find_copy(store, media.sha256)
     return media if copy is None else copy.file
 

@@ -93,13 +93,8 @@ def run(
     parts = {"video_vae": video_vae, "audio_vae": audio_vae, "base": base, "upsampler": upsampler}
     files = _model_files(parts)
     _require_clips_of(files, _read(generated, "model", ModelFiles, store))
-    bindings = Bindings(
-        model=files.digest,
-        generated=generated.digest,
-        evaluation=evaluation.digest,
-        dataset=dataset.digest,
-        summary=evaluation.files["summary"].sha256,
-        report=safety.files["report"].sha256,
+    bindings = Bindings.of(
+        files.digest, generated=generated, evaluation=evaluation, safety=safety, dataset=dataset
     )
     decision = decide(
         report,

@@ -5,12 +5,14 @@ inconsistent evidence closes it.
 """
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from veo_core.evaluate.intervals import wilson
 from veo_core.evaluate.records import SCHEMA_VERSION as EVALUATION_SCHEMA
-from veo_core.evaluate.records import EvaluationSummary
+from veo_core.evaluate.records import EvaluationSummary, SummaryRow
+from veo_core.records.manifest import Manifest
 from veo_core.safety.bias import audit_counts
 from veo_core.safety.records import (
     SCHEMA_VERSION,
@@ -51,6 +53,20 @@ class Bindings:
     dataset: str | None
     summary: str
     report: str
+
+    @classmethod
+    def of(
+        cls, model: str, *, generated: Manifest, evaluation: Manifest, safety: Manifest, dataset: Manifest
+    ) -> Self:
+        """What the manifests of finished stages name."""
+        return cls(
+            model=model,
+            generated=generated.digest,
+            evaluation=evaluation.digest,
+            dataset=dataset.digest,
+            summary=evaluation.files["summary"].sha256,
+            report=safety.files["report"].sha256,
+        )
 
 
 def decide(
@@ -236,31 +252,34 @@ def _audited_anew(figure: BiasFigure) -> BiasFigure | None:
 
 
 def _least(evaluation: EvaluationSummary, metric: str, split: str, least: float | None) -> Iterator[Check]:
-    if least is None:
-        return
-    name = f"{metric}, {split}"
-    row = evaluation.find(metric, split)
-    if row is None or row.value is None or row.ci_low is None or row.n == 0:
-        yield Check(name=name, passed=False, reason="not measured")
-        return
-    reason = (
-        f"{row.value:.3f}, at least {row.ci_low:.3f} with 95 % confidence (n={row.n}); {least:g} is needed"
-    )
-    yield Check(name=name, passed=row.ci_low >= least, reason=reason)
+    if least is not None:
+        row = evaluation.find(metric, split)
+        low = row.ci_low if row else None
+        yield _measured(metric, split, row, low, "at least", f"{least:g} is needed", lambda end: end >= least)
 
 
 def _most(evaluation: EvaluationSummary, metric: str, split: str, most: float | None) -> Iterator[Check]:
-    if most is None:
-        return
+    if most is not None:
+        row = evaluation.find(metric, split)
+        high = row.ci_high if row else None
+        yield _measured(metric, split, row, high, "at most", f"{most:g} is allowed", lambda end: end <= most)
+
+
+def _measured(
+    metric: str,
+    split: str,
+    row: SummaryRow | None,
+    end: float | None,
+    bound: str,
+    wanted: str,
+    holds: Callable[[float], bool],
+) -> Check:
+    """The check of a figure of the evaluation by the unfavourable end of its interval."""
     name = f"{metric}, {split}"
-    row = evaluation.find(metric, split)
-    if row is None or row.value is None or row.ci_high is None or row.n == 0:
-        yield Check(name=name, passed=False, reason="not measured")
-        return
-    reason = (
-        f"{row.value:.3f}, at most {row.ci_high:.3f} with 95 % confidence (n={row.n}); {most:g} is allowed"
-    )
-    yield Check(name=name, passed=row.ci_high <= most, reason=reason)
+    if row is None or row.value is None or end is None or row.n == 0:
+        return Check(name=name, passed=False, reason="not measured")
+    reason = f"{row.value:.3f}, {bound} {end:.3f} with 95 % confidence (n={row.n}); {wanted}"
+    return Check(name=name, passed=holds(end), reason=reason)
 
 
 def _signed(policy: Policy, approvals: Sequence[Approval], bound: Bindings) -> Iterator[Check]:
