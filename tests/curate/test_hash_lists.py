@@ -121,7 +121,7 @@ def test_types_that_the_operator_names_are_passed_over(lists):
 def test_changed_list_must_change_the_configuration(lists, tmp_path):
     config = lists(SHA256)
     (tmp_path / "list-0").write_text(SHA256 + "\n" + "00" * 32)
-    with pytest.raises(UsageError, match="set its sha256 to"):
+    with pytest.raises(UsageError, match="its sha256 is"):
         HashLists(config)
 
 

@@ -56,7 +56,7 @@ def test_a_file_named_as_the_benchmark_must_be_the_published_one(tmp_path, name)
 def test_a_stated_digest_is_held(tmp_path):
     path = tmp_path / "own.txt"
     path.write_text("a\n")
-    with pytest.raises(UsageError, match="--suite-sha256"):
+    with pytest.raises(UsageError, match=r"own\.txt: its sha256 is"):
         read_suite(str(path), sha256="0" * 64)
 
 

@@ -14,11 +14,11 @@ import numpy.typing as npt
 from pydantic import Field
 
 from veo_core.curate.hash_list_file import BYTES, HashType, read_hashes
-from veo_core.errors import UsageError
 from veo_core.media.hashes import hash_hex, phash
 from veo_core.media.pdq import pdq, pdq_hex
 from veo_core.media.signals import find_bars
-from veo_core.records.base import Record, sha256_bytes
+from veo_core.records.base import Record
+from veo_core.storage.pinned import read_pinned
 
 _BLOCK = 1 << 14  # listed hashes that are compared at a time: what stays in a processor's cache
 
@@ -202,11 +202,6 @@ def _words(values: Sequence[str], kind: HashType) -> Words:
 
 def _read(file: HashListFile, skipped: Sequence[str]) -> dict[HashType, bytes]:
     where = f"hash list {file.path}"
-    try:
-        data = Path(file.path).read_bytes()
-    except OSError as error:
-        raise UsageError(f"{where}: {error.strerror}") from None
-    if sha256_bytes(data) != file.sha256:
-        raise UsageError(f"{where}: set its sha256 to {sha256_bytes(data)}, after a look at what changed")
+    data = read_pinned(file.path, file.sha256, where=where)
     names = frozenset(name.lower() for name in skipped)
     return read_hashes(data, bare=file.type, skipped=names, where=where)

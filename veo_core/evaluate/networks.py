@@ -5,21 +5,19 @@ or TorchScript, which torch's own restricted reader opens. A TorchScript file is
 where its digest is the one that the operator states.
 """
 
-import hashlib
 import importlib.util
 import io
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
-import fsspec
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from veo_core.errors import UsageError
 from veo_core.records.base import Record
-from veo_core.storage.access import access_to
+from veo_core.storage.pinned import check_sha256, read_pinned
 
 if TYPE_CHECKING:
     import torch
@@ -113,7 +111,8 @@ class ClipScorer:
         where = "networks.clip"
         with opened_folder(weights.path, where=where) as folder:
             files = sorted(component(folder, "clip", where=where).glob("*.safetensors"))
-            _check(b"".join(file.read_bytes() for file in files), weights, where)
+            data = b"".join(file.read_bytes() for file in files)
+            check_sha256(data, weights.sha256, where=f"{where}: {weights.path}")
             self._model = from_folder(CLIPModel, folder, "clip", where=where).eval()
             self._processor = loaded(
                 lambda: AutoProcessor.from_pretrained(files[0].parent, local_files_only=True), where=where
@@ -143,7 +142,7 @@ class PictureDistance:
     def __init__(self, weights: LpipsWeights) -> None:
         from veo_core.models.perceptual import PerceptualConfig, PerceptualLoss
 
-        _check(_read(weights, "networks.lpips"), weights, "networks.lpips")
+        _pinned(weights, "networks.lpips")
         self._loss = PerceptualLoss(PerceptualConfig(path=weights.path, net=weights.net))
 
     def __call__(self, one: UInt8, other: UInt8) -> float:
@@ -169,8 +168,7 @@ class VideoFeatures:
 
         self._network = network
         where = "networks.video"
-        data = _read(network, where)
-        _check(data, network, where)
+        data = _pinned(network, where)
         if network.kind == "torchscript":
             self._model: Any = _script(data, where)
         else:
@@ -223,10 +221,8 @@ class AudioFeatures:
     """
 
     def __init__(self, network: AudioNetwork) -> None:
-        data = _read(network, "networks.audio")
-        _check(data, network, "networks.audio")
         self._rate = network.rate
-        self._model = _script(data, "networks.audio").eval()
+        self._model = _script(_pinned(network, "networks.audio"), "networks.audio").eval()
 
     def __call__(self, samples: npt.NDArray[np.float32], rate: int) -> Floats:
         """Features of `samples` [l] in [-1, 1] at `rate` a second."""
@@ -248,10 +244,8 @@ class SoundOffset:
     """
 
     def __init__(self, network: SyncNetwork) -> None:
-        data = _read(network, "networks.sync")
-        _check(data, network, "networks.sync")
         self._network = network
-        self._model = _script(data, "networks.sync").eval()
+        self._model = _script(_pinned(network, "networks.sync"), "networks.sync").eval()
 
     def __call__(
         self, frames: UInt8, pts: Floats, samples: npt.NDArray[np.float32], rate: int
@@ -341,25 +335,8 @@ def squared(frames: UInt8, side: int) -> UInt8:
     return resized[:, top : top + side, left : left + side]
 
 
-def _read(weights: Weights, where: str) -> bytes:
-    with access_to(f"{where}: {weights.path}"):
-        try:
-            with fsspec.open(weights.path, "rb") as stream:
-                data: bytes = stream.read()
-        except FileNotFoundError:
-            raise UsageError(f"{where}: {weights.path}: there is no such file") from None
-        except (ImportError, ValueError, OSError) as error:
-            raise UsageError(f"{where}: {weights.path} cannot be read: {_line(error)}") from None
-    return data
-
-
-def _check(data: bytes, weights: Weights, where: str) -> None:
-    found = hashlib.sha256(data).hexdigest()
-    if found != weights.sha256:
-        raise UsageError(
-            f"{where}: the sha256 of {weights.path} is {found}, expected {weights.sha256}: fetch the "
-            "file again, or state its digest if it is the one that you mean"
-        )
+def _pinned(weights: Weights, where: str) -> bytes:
+    return read_pinned(weights.path, weights.sha256, where=f"{where}: {weights.path}")
 
 
 def _script(data: bytes, where: str) -> Any:

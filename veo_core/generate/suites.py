@@ -6,18 +6,16 @@ video prompts holds 998 different ones; clips of equal prompts are one piece of 
 """
 
 import csv
-import hashlib
 import io
 import json
 from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
 from pydantic import Field
 
 from veo_core.errors import UsageError
 from veo_core.records.base import Record
-from veo_core.storage.access import access_to
+from veo_core.storage.pinned import check_sha256, read_file
 
 MOVIE_GEN_BENCH = {
     "MovieGenVideoBench.txt": "ae02a4bbebcb5506",
@@ -79,37 +77,18 @@ def read_suite(place: str, *, sha256: str = "") -> PromptSuite:
     Raises:
         UsageError: the file cannot be read, is another one than stated, or holds no prompt.
     """
-    data = _read(place)
+    where = f"suite {place}"
     name = PurePosixPath(place).name
-    found = hashlib.sha256(data).hexdigest()
-    expected = sha256.lower() or MOVIE_GEN_BENCH.get(name, "")
-    if not found.startswith(expected):
-        raise UsageError(
-            f"suite {place}: its sha256 is {found}, expected {expected}: fetch the file anew, or state "
-            "the digest of the one that you mean (--suite-sha256)"
-        )
+    data = read_file(place, where=where, most_bytes=_MOST_BYTES)
+    found = check_sha256(data, sha256.lower() or MOVIE_GEN_BENCH.get(name, ""), where=where)
     try:
         text = data.decode("utf-8-sig")
         prompts = _parse(text, PurePosixPath(name).suffix)
     except (UnicodeDecodeError, ValueError, csv.Error) as error:
-        raise UsageError(f"suite {place}: {error}") from None
+        raise UsageError(f"{where}: {error}") from None
     if not prompts:
-        raise UsageError(f"suite {place}: holds no prompt")
+        raise UsageError(f"{where}: holds no prompt")
     return PromptSuite(name=PurePosixPath(name).stem, sha256=found, prompts=prompts)
-
-
-def _read(place: str) -> bytes:
-    with access_to(f"suite {place}"):
-        try:
-            with fsspec.open(place, "rb") as stream:
-                data: bytes = stream.read(_MOST_BYTES + 1)
-        except FileNotFoundError:
-            raise UsageError(f"suite {place}: there is no such file") from None
-        except (ImportError, ValueError, OSError) as error:
-            raise UsageError(f"suite {place}: cannot be read: {' '.join(str(error).split())}") from None
-    if len(data) > _MOST_BYTES:
-        raise UsageError(f"suite {place}: larger than {_MOST_BYTES // 1_000_000} MB, no list of prompts")
-    return data
 
 
 def _parse(text: str, suffix: str) -> list[SuitePrompt]:

@@ -6,7 +6,6 @@ Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual M
 from itertools import pairwise
 from typing import Literal
 
-import fsspec
 import torch
 from pydantic import Field
 from safetensors import SafetensorError
@@ -15,7 +14,7 @@ from torch import Tensor, nn
 
 from veo_core.errors import UsageError
 from veo_core.records.base import Record
-from veo_core.storage.access import access_to
+from veo_core.storage.pinned import read_file
 
 _NETS = {
     "vgg": ("vgg16", (0, 4, 9, 16, 23, 30), (64, 128, 256, 512, 512)),
@@ -90,14 +89,12 @@ def _read(config: PerceptualConfig, expected: set[str]) -> dict[str, Tensor]:
     how = _CONVERT.format(net=config.net)
     if not config.path.endswith(".safetensors"):
         raise UsageError(f"{where}: not a .safetensors file; {how}")
-    with access_to(where):
-        try:
-            with fsspec.open(config.path, "rb") as stream:
-                found = load(stream.read())
-        except FileNotFoundError:
-            raise UsageError(f"{where}: there is no such file; {how}") from None
-        except (SafetensorError, ValueError, ImportError, OSError) as error:
-            raise UsageError(f"{where}: cannot be loaded: {' '.join(str(error).split())}") from None
+    try:
+        found = load(read_file(config.path, where=where))
+    except SafetensorError as error:
+        raise UsageError(f"{where}: cannot be loaded: {' '.join(str(error).split())}") from None
+    except UsageError as error:
+        raise UsageError(f"{error}; {how}") from None
     renamed = {}
     for name, tensor in found.items():
         slot, _, rest = name.removeprefix("net.").partition(".")

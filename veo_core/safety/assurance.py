@@ -2,12 +2,11 @@
 
 import json
 
-import fsspec
 from pydantic import Field
 
 from veo_core.errors import UsageError
-from veo_core.records.base import Record, sha256_bytes
-from veo_core.storage.access import access_to
+from veo_core.records.base import Record
+from veo_core.storage.pinned import read_pinned
 
 
 class AssuranceSuite(Record):
@@ -31,14 +30,7 @@ def load_suite(suite: AssuranceSuite) -> list[AssurancePrompt]:
         UsageError: it cannot be read, is another file, or a line is malformed.
     """
     where = f"assurance suite {suite.uri}"
-    try:
-        with access_to(where), fsspec.open(suite.uri, "rb") as stream:
-            data = stream.read()
-    except (OSError, ValueError, ImportError) as error:
-        raise UsageError(f"{where}: cannot be read: {error}") from None
-    found = sha256_bytes(data)
-    if found != suite.sha256:
-        raise UsageError(f"{where}: its sha256 is {found}, expected {suite.sha256}")
+    data = read_pinned(suite.uri, suite.sha256, where=where)
     prompts = []
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), start=1):
         if not line.strip():

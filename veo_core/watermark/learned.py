@@ -6,7 +6,6 @@ version 0.2 on, what `torch.jit.script(AudioSeal.load_generator(NAME)).save(FILE
 one; Python unpickles nothing of it.
 """
 
-import hashlib
 import io
 import math
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from veo_core.errors import UsageError
+from veo_core.storage.pinned import read_pinned
 from veo_core.watermark.sound_spectrum import Float32, resampled
 
 Picture = npt.NDArray[np.uint8]
@@ -157,13 +157,7 @@ def _scripted(
     path: str | Path, sha256: str, *, methods: tuple[str, ...], where: str
 ) -> torch.jit.ScriptModule:
     """A TorchScript model on the CPU, after its digest was checked."""
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise UsageError(f"{where}: {path} cannot be read: {error.strerror}") from None
-    found = hashlib.sha256(data).hexdigest()
-    if found != sha256:
-        raise UsageError(f"{where}: {path} has sha256 {found}, not {sha256}; give that of the file you trust")
+    data = read_pinned(path, sha256, where=f"{where}: {path}")
     try:
         load: Callable[..., torch.jit.ScriptModule] = torch.jit.load
         model = load(io.BytesIO(data), map_location="cpu")
