@@ -75,8 +75,8 @@ class SyntheticRun:
             path.write_bytes(manifest.to_bytes())
             outputs["manifest"] = [ArtifactRecord(uri=str(path), sha256=manifest.digest)]
         index = len(self.tasks)
-        log = self.folder / "logs" / f"{index}.txt"
-        log.parent.mkdir(exist_ok=True)
+        log = self.folder / "tasks" / name / "log.txt"
+        log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(f"{name}: started\n\x1b[31m{self.text}\x1b[0m\n")
         values = {
             "component": name,
@@ -92,7 +92,7 @@ class SyntheticRun:
         }
         self.tasks.append(
             TaskRecord.model_validate(
-                {**values, "name": name, "log": f"logs/{index}.txt", "outputs": outputs, **fields}
+                {**values, "name": name, "log": f"tasks/{name}/log.txt", "outputs": outputs, **fields}
             )
         )
 

@@ -16,8 +16,10 @@ from veo_core.data import decoded, latents
 from veo_core.data.latents import LatentClip, LatentShard
 from veo_core.lineage.evidence import gather
 from veo_core.lineage.forget import Forgetting, Request
+from veo_core.provenance.copies import SignedCopy, find_copy, put_copy
 from veo_core.records.base import sha256_bytes
 from veo_core.records.clip import Clip
+from veo_core.records.generated import GeneratedClip
 from veo_core.records.ledger import Decision
 from veo_core.records.manifest import Manifest
 from veo_core.records.run import ArtifactRecord, RunRecord
@@ -73,6 +75,36 @@ class Place:
             shards=[self.shard],
         )
         run.task("encode-latents", self.latents, inputs=used)
+        target = next(clip for clip in self.run.packed.clips.values() if clip.split == "train")
+        self.sounded = self.store.put_bytes(b"its pictures with another sound", ".mp4")
+        self.signed = self.store.put_bytes(b"its pictures with another sound, signed", ".mp4")
+        put_copy(self.store, self.sounded.sha256, SignedCopy(statement="s" * 64, file=self.signed))
+        generated = [
+            GeneratedClip(
+                clip_id=media.sha256,
+                prompt=prompt,
+                split=split,
+                mode=mode,
+                seed=0,
+                media=media,
+                width=64,
+                height=64,
+                fps=8.0,
+                frames=17,
+                seconds=2.0,
+                audio_rate=48_000,
+            )
+            for media, prompt, split, mode in (
+                (self.sounded, target.annotation.caption, "validation", "v2a"),
+                (self.store.put_bytes(b"of a prompt", ".mp4"), "a red circle", "held_out", "t2v"),
+            )
+        ]
+        table = self.store.put_table(generated, GeneratedClip)
+        made = Manifest(stage="generate", config_digest="c", rows=2, tables={"generated": table})
+        run.task("generate", made)
+        self.log = folder / run.tasks[-1].log
+        self.log.write_text(f"generate: given {target.source.name}\ngenerate: done\n")
+        run.task("evaluate", None, state="FAILED", reason=f"{target.source.name}: cannot be read")
         run.task("register", None, output_parameters={"model": "veo-test@3"})
         run.write()
 
@@ -214,6 +246,24 @@ def test_latents_of_a_dataset_with_the_source_are_removed(place):
     assert not manifest.shards
     objects = (place.shard, place.unfinished, place.decoded, *place.latents.tables.values())
     assert not any(place.store.has(ref) for ref in objects)
+
+
+def test_clips_generated_from_its_pictures_are_removed_with_their_signed_files(place):
+    place.forget(place.target.source.source_id)
+    manifest = place.manifest("run-2", "generate")
+    (left,) = place.store.get_table(manifest.tables["generated"], GeneratedClip)
+    assert left.mode == "t2v"
+    assert not place.store.has(place.sounded)
+    assert not place.store.has(place.signed)
+    assert find_copy(place.store, place.sounded.sha256) is None
+
+
+def test_lines_about_it_leave_the_logs_and_the_record(place):
+    place.forget(place.target.source.source_id)
+    removed = "[line removed: its source was forgotten]"
+    assert place.log.read_text() == f"{removed}\ngenerate: done\n"
+    (reason,) = [task.reason for task in load_run(place.runs, "run-2").tasks if task.state == "FAILED"]
+    assert reason == removed
 
 
 def test_results_that_would_bring_the_source_back_leave_the_cache(place):

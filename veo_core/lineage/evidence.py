@@ -112,7 +112,7 @@ class Evidence:
 
     def log_tail(self, task: TaskRecord) -> str:
         """The end of a task's log; empty where there is none."""
-        path = _inside(self.folder, task.log) if task.log else None
+        path = inside(self.folder, task.log) if task.log else None
         if path is None or not path.is_file():
             return ""
         with path.open("rb") as stream:
@@ -161,7 +161,7 @@ def local_path(folder: Path, uri: str) -> Path:
     return folder / path
 
 
-def _inside(folder: Path, name: str) -> Path | None:
+def inside(folder: Path, name: str) -> Path | None:
     """`name` below `folder`, or None where it leads out of it."""
     path = (folder / name).resolve()
     return path if path.is_relative_to(folder.resolve()) else None

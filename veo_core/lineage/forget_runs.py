@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from veo_core.curate.card import describe_dataset
-from veo_core.lineage.evidence import RECORD, Evidence, gather, local_path
+from veo_core.lineage.evidence import RECORD, Evidence, gather, inside, local_path
 from veo_core.lineage.forget_store import Rewritten
 from veo_core.lineage.report import write_report
 from veo_core.records.base import sha256_bytes
@@ -104,15 +104,29 @@ def mend_record(folder: Path, digests: Mapping[str, str], change: Change) -> Non
 
 
 def scrub_texts(folder: Path, words: set[str], store: Store) -> None:
-    """Take lines with any of `words` out of a run's logs, and write its report anew if it had one."""
-    for path in sorted(path for path in (folder / "logs").rglob("*") if path.is_file()):
-        lines = path.read_bytes().split(b"\n")
-        found = [any(word.encode() in line for word in words) for line in lines]
-        if any(found):
-            kept = [_REDACTED.encode() if hit else line for line, hit in zip(lines, found, strict=True)]
-            _replace(path, b"\n".join(kept))
+    """Take lines with any of `words` out of a run's logs and reasons; a report that it has is written anew."""
+    run = _read(folder)
+    for path in (inside(folder, task.log) for task in run.tasks if task.log):
+        if path is not None and path.is_file():
+            text = path.read_bytes()
+            kept = _redacted(text, words)
+            if kept != text:
+                _replace(path, kept)
+    tasks = [
+        task.model_copy(update={"reason": _redacted(task.reason.encode(), words).decode()})
+        for task in run.tasks
+    ]
+    if tasks != run.tasks:
+        _write(folder, run.model_copy(update={"tasks": tasks}))
     if (folder / _REPORT).is_file():
         write_report(folder, store)
+
+
+def _redacted(text: bytes, words: set[str]) -> bytes:
+    lines = text.split(b"\n")
+    return b"\n".join(
+        _REDACTED.encode() if any(word.encode() in line for word in words) else line for line in lines
+    )
 
 
 def read_run(folder: Path, store: Store) -> Evidence:

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from veo_core.curate.plan import FORGOTTEN
 from veo_core.lineage.traces import Row, Traces, batches, mentioning, mentions
+from veo_core.provenance.copies import find_copy
 from veo_core.records.base import Record
 from veo_core.records.files import FileRef, TableRef
 from veo_core.records.ledger import Verdict
@@ -56,7 +57,13 @@ class StoreSearch:
                 if traces.owns(row):
                     traces = traces.learn(row)
             if traces == known:
-                return traces
+                return self._with_signed(traces)
+
+    def _with_signed(self, traces: Traces) -> Traces:
+        """These traces with the signed files of its clips."""
+        copies = (find_copy(self._store, digest) for digest in traces.objects.values())
+        signed = {copy.file.path: copy.file.sha256 for copy in copies if copy is not None}
+        return traces.model_copy(update={"objects": traces.objects | signed})
 
     def sources_of(self, files: Set[str]) -> set[str]:
         """Ids of all sources whose file has one of these sha256."""

@@ -16,6 +16,8 @@ from veo_core.records.base import Record
 Row = dict[str, Any]
 
 _BATCH_ROWS = 1024
+_GIVEN = {"i2v", "v2a", "a2v"}
+"""Modes of generated clips that hold a picture, all pictures or the sound of the clip with their caption."""
 _REF = {"path", "sha256", "bytes"}
 
 
@@ -45,8 +47,7 @@ class Traces(Record):
         owner = source.get("source_id") if isinstance(source, dict) else source
         if owner in self.sources or row.get("source_id") in self.sources or row.get("clip_id") in self.clips:
             return True
-        from_its_frame = row.get("mode") == "i2v" and bool(row.get("first_frame"))
-        return from_its_frame and row.get("prompt") in self.captions
+        return row.get("mode") in _GIVEN and row.get("prompt") in self.captions
 
     def learn(self, row: Row) -> "Traces":
         """These traces with the ids and files that a row of the source adds."""
