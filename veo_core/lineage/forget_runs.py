@@ -104,7 +104,7 @@ def mend_record(folder: Path, digests: Mapping[str, str], change: Change) -> Non
 
 
 def scrub_texts(folder: Path, words: set[str], store: Store) -> None:
-    """Take lines with any of `words` out of logs and reasons of a run; its report, if any, is written anew."""
+    """Take lines with any of `words` out of a run's logs and reasons, and write its report, if any, anew."""
     run = _read(folder)
     for path in (inside(folder, task.log) for task in run.tasks if task.log):
         if path is not None and path.is_file():
