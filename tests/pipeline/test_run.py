@@ -92,17 +92,17 @@ def test_touched_library_file_invalidates_only_the_stages_that_import_it(
 
 
 @pytest.mark.parametrize(
-    ("sent", "times"),
+    ("subcommand", "sent", "times"),
     [
-        pytest.param(signal.SIGKILL, 3, id="SIGKILL-three-times"),
-        pytest.param(signal.SIGKILL, 10, id="SIGKILL-ten-times", marks=pytest.mark.slow),
-        pytest.param(signal.SIGINT, 10, id="ctrl-c-ten-times", marks=pytest.mark.slow),
+        pytest.param("curate", signal.SIGKILL, 3, id="curation-SIGKILL-three-times"),
+        pytest.param("run", signal.SIGKILL, 10, id="SIGKILL-ten-times", marks=pytest.mark.slow),
+        pytest.param("run", signal.SIGINT, 10, id="ctrl-c-ten-times", marks=pytest.mark.slow),
     ],
 )
 def test_run_killed_at_random_moments_continues_and_leaves_no_process(
-    finished: Workplace, new_place: Callable[[], Workplace], sent: signal.Signals, times: int
+    finished: Workplace, tmp_path: Path, subcommand: str, sent: signal.Signals, times: int
 ) -> None:
-    place = new_place()
+    place = Workplace(tmp_path, subcommand=subcommand)
     moments = random.Random(sent.value)
     for _ in range(times):
         process = subprocess.Popen(

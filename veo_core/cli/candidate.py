@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
-
 from veo_core.errors import UsageError
 from veo_core.evaluate.records import EvaluationSummary
 from veo_core.lineage.evidence import gather
@@ -17,6 +15,7 @@ from veo_core.runner.runs import list_runs, run_folder
 from veo_core.safety.gate import Bindings, decide
 from veo_core.safety.records import Decision, Policy, SafetyReport, SignOffs
 from veo_core.storage import Store
+from veo_core.storage.published import published
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -71,10 +70,10 @@ def _of_run(folder: Path, store: Store) -> Candidate:
     )
     return Candidate(
         name=folder.name,
-        report=_read(safety, "report", SafetyReport, store),
-        policy=_read(safety, "policy", Policy, store),
-        evaluation=_read(evaluation, "summary", EvaluationSummary, store),
-        sign_offs=_read(safety, "sign_offs", SignOffs, store),
+        report=published(safety, "report", SafetyReport, store),
+        policy=published(safety, "policy", Policy, store),
+        evaluation=published(evaluation, "summary", EvaluationSummary, store),
+        sign_offs=published(safety, "sign_offs", SignOffs, store),
         bindings=Bindings.of(
             generated.files["model"].sha256,
             generated=generated,
@@ -89,15 +88,3 @@ def _manifest(manifest: Manifest | None, stage: str, folder: Path) -> Manifest:
     if manifest is None:
         raise UsageError(f"run {folder.name}: its stage {stage} has no manifest, so there is no evidence")
     return manifest
-
-
-def _read(manifest: Manifest, name: str, record: type[RecordT], store: Store) -> RecordT:
-    if name not in manifest.files:
-        raise UsageError(f"the manifest of stage {manifest.stage!r} holds no file {name!r}")
-    try:
-        return record.model_validate_json(store.get_bytes(manifest.files[name]))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise UsageError(
-            f"{name} of stage {manifest.stage!r} is of another version: {first['msg']}"
-        ) from None

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from veo_core.errors import UsageError
 from veo_core.evaluate.intervals import Estimate
@@ -36,6 +36,7 @@ from veo_core.records.generated import SAFETY_SPLITS, GeneratedClip, ModelFiles
 from veo_core.records.manifest import Manifest
 from veo_core.records.tables import sorted_by
 from veo_core.stage import Context, stage_main
+from veo_core.storage.published import published
 from veo_core.world.grammar import parse
 
 _NETWORK_OF = {
@@ -158,7 +159,7 @@ def _tags(generated: Manifest, context: Context) -> dict[str, list[str]]:
     """The tags of the prompts of the suite that clips were generated for; none without one."""
     if "suite" not in generated.files:
         return {}
-    return PromptSuite.model_validate_json(context.store.get_bytes(generated.files["suite"])).tags
+    return published(generated, "suite", PromptSuite, context.store).tags
 
 
 def _dataset(manifest: Manifest, context: Context) -> list[Clip]:
@@ -246,10 +247,7 @@ def _rebuilt(generated: Manifest, real: list[Clip], context: Context) -> list[Su
         return [not_run(metric, f"needs {metric.needs}, and real clips") for metric in metrics]
     from veo_core.evaluate.rebuild import reconstruction_rows  # imports torch
 
-    try:
-        files = ModelFiles.model_validate_json(context.store.get_bytes(generated.files["model"]))
-    except ValidationError as error:
-        raise UsageError(f"model of {generated.stage!r}: {error.errors()[0]['msg']}") from None
+    files = published(generated, "model", ModelFiles, context.store)
     return reconstruction_rows(files, real, context.store, seed=context.seed)
 
 

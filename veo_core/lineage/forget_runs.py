@@ -15,6 +15,7 @@ from veo_core.records.ledger import Counts
 from veo_core.records.manifest import Manifest
 from veo_core.records.run import Change, RunRecord, TaskRecord
 from veo_core.storage import Store
+from veo_core.storage.published import published
 
 _MAIN_TABLES = ("clips", "sources", "generated", "scores")
 _LATENTS = ("latents", "captions")
@@ -157,7 +158,7 @@ def _without(manifest: Manifest, replaced: Mapping[str, Rewritten], gone: set[st
 
 def _dataset(new: Manifest, old: Manifest, replaced: Mapping[str, Rewritten], store: Store) -> Manifest:
     """A packaged dataset whose figures and descriptions follow from its tables again."""
-    spec = DatasetSpec.model_validate_json(store.get_bytes(old.files["spec.json"]))
+    spec = published(old, "spec.json", DatasetSpec, store)
     shards = []
     for shard in store.stream_table(old.tables["shards"], Shard):
         change = replaced.get(shard.file.path)

@@ -6,7 +6,7 @@ from collections import Counter
 from functools import partial
 from typing import TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from veo_core.curate.funnel import filter_quality, passed_on
 from veo_core.errors import UsageError
@@ -34,6 +34,7 @@ from veo_core.safety.gate import Bindings, decide
 from veo_core.safety.records import Decision, Policy, SafetyReport, SignOffs
 from veo_core.stage import Context, External, Result, stage_main
 from veo_core.storage import Store
+from veo_core.storage.published import published
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -87,25 +88,25 @@ def run(
         UsageError: evidence is missing, stale or altered, the gate is closed, or the other registry refuses.
     """
     store = context.store
-    summary = _read(evaluation, "summary", EvaluationSummary, store)
-    report = _read(safety, "report", SafetyReport, store)
-    sign_offs = _read(safety, "sign_offs", SignOffs, store)
+    summary = published(evaluation, "summary", EvaluationSummary, store)
+    report = published(safety, "report", SafetyReport, store)
+    sign_offs = published(safety, "sign_offs", SignOffs, store)
     parts = {"video_vae": video_vae, "audio_vae": audio_vae, "base": base, "upsampler": upsampler}
     files = _model_files(parts)
-    _require_clips_of(files, _read(generated, "model", ModelFiles, store))
+    _require_clips_of(files, published(generated, "model", ModelFiles, store))
     bindings = Bindings.of(
         files.digest, generated=generated, evaluation=evaluation, safety=safety, dataset=dataset
     )
     decision = decide(
         report,
-        _read(safety, "policy", Policy, store),
+        published(safety, "policy", Policy, store),
         summary,
         bindings,
         today=datetime.datetime.now(datetime.UTC).date(),
         approvals=sign_offs.approvals,
         waivers=sign_offs.waivers,
     )
-    _require_open(decision, _read(safety, "decision", Decision, store))
+    _require_open(decision, published(safety, "decision", Decision, store))
     if "scores" not in evaluation.tables:
         raise UsageError("not registered: the manifest of stage 'evaluate' holds no table of scores")
     behind = {
@@ -148,12 +149,12 @@ def run(
     print(f"{'promoted' if verdict.promote else 'not promoted'}: {verdict.reason}")
     artifacts = {}
     if remote is not None:
-        published = remote.publish(Registration(store, entry))
+        place = remote.publish(Registration(store, entry))
         if verdict.promote:
-            remote.promote(published)
-        print(f"published {entry.reference} as {published.uri}")
+            remote.promote(place)
+        print(f"published {entry.reference} as {place.uri}")
         if config.registry.kind == "vertex":
-            artifacts["vertex_model"] = External(published.uri, {"resourceName": published.resource_name})
+            artifacts["vertex_model"] = External(place.uri, {"resourceName": place.resource_name})
     manifest = Manifest(
         stage=context.stage,
         config_digest=config.digest,
@@ -167,16 +168,6 @@ def run(
         metrics={"version": float(entry.version)},
     )
     return Result(manifest, {"model": entry.reference}, artifacts)
-
-
-def _read(manifest: Manifest, name: str, record: type[RecordT], store: Store) -> RecordT:
-    if name not in manifest.files:
-        raise UsageError(f"not registered: the manifest of stage {manifest.stage!r} holds no file {name!r}")
-    try:
-        return record.model_validate_json(store.get_bytes(manifest.files[name]))
-    except ValidationError as error:
-        problem = error.errors()[0]
-        raise UsageError(f"not registered: {name} of {manifest.stage!r}: {problem['msg']}") from None
 
 
 def _require_open(replayed: Decision, stored: Decision) -> None:

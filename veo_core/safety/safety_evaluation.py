@@ -38,6 +38,7 @@ from veo_core.safety.records import (
 )
 from veo_core.safety.views import ClipView, view_clips
 from veo_core.stage import Context, Result, stage_main
+from veo_core.storage.published import published
 from veo_core.world.grammar import Suite, prompt_suite
 
 RED_TEAM = "red_team"
@@ -85,7 +86,7 @@ def run(*, generated: Manifest, evaluation: Manifest, config: SafetyConfig, cont
     _require(generated.tables, "generated", generated, "table of generated clips")
     _require(generated.files, "model", generated, "file 'model'")
     _require(evaluation.files, "summary", evaluation, "file 'summary'")
-    summary = EvaluationSummary.model_validate_json(store.get_bytes(evaluation.files["summary"]))
+    summary = published(evaluation, "summary", EvaluationSummary, store)
     clips = store.get_table(generated.tables["generated"], GeneratedClip)
     assurance = load_suite(config.assurance) if config.assurance else []
     marks = _marks(clips, context)
