@@ -11,7 +11,7 @@ import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import fsspec
@@ -119,8 +119,9 @@ class Store:
         """The bytes of an object, verified against its digest.
 
         Raises:
-            UsageError: the object is missing or was altered.
+            UsageError: the object is missing or was altered, or its path leads out of the store.
         """
+        _check_inside(ref)
         try:
             with self._reached():
                 data: bytes = self._fs.cat_file(f"{self._base}/{ref.path}")
@@ -156,8 +157,10 @@ class Store:
         """A local file with the object's bytes: the object itself, or a verified download into `folder`.
 
         Raises:
-            UsageError: the object is missing, or what was downloaded was altered.
+            UsageError: the object is missing, what was downloaded was altered, or its path leads out of the
+                store.
         """
+        _check_inside(ref)
         if self._local:
             path = Path(self._base) / ref.path
             if not path.is_file():
@@ -267,6 +270,12 @@ def _part_of(target: Path) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _check_inside(ref: FileRef) -> None:
+    path = PurePosixPath(ref.path)
+    if path.is_absolute() or ".." in path.parts:
+        raise UsageError(f"object {ref.path!r}: its path leads out of the store")
 
 
 def _sha256(path: Path) -> str:

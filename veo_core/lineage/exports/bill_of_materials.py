@@ -44,7 +44,7 @@ def run_bill_of_materials(evidence: Evidence, out: Path) -> dict[str, bytes]:
     bill["formulation"] = [_formula(run)]
     identity = uuid.uuid5(uuid.NAMESPACE_URL, f"{bill['serialNumber']} {run.digest}")
     bill["serialNumber"] = f"urn:uuid:{identity}"
-    return {FILE: json.dumps(bill, indent=1, ensure_ascii=False, sort_keys=True).encode()}
+    return {FILE: json.dumps(bill, indent=1, sort_keys=True).encode()}
 
 
 def _library(name: str, version: str) -> Json:

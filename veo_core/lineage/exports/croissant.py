@@ -13,10 +13,11 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from veo_core.curate.croissant import describe, file_object
-from veo_core.curate.funnel import filter_quality, recounted
+from veo_core.curate.funnel import filter_quality
 from veo_core.curate.origins import Origins
 from veo_core.errors import UsageError
 from veo_core.lineage.evidence import Evidence
+from veo_core.lineage.exports.curation import decided
 from veo_core.lineage.exports.subject import MissingError, dataset_of, moment, record_of
 from veo_core.provenance.claim import PRODUCT, product_version
 from veo_core.records.clip import Clip
@@ -28,6 +29,7 @@ from veo_core.storage import Store
 Json = dict[str, Any]
 
 FILE = "croissant.json"
+_SOURCES = "sources.parquet"
 _PROV = "http://www.w3.org/ns/prov#"
 
 
@@ -46,7 +48,7 @@ def run_croissant(evidence: Evidence, out: Path) -> dict[str, bytes]:
             manifest,
             store.get_table(manifest.tables["shards"], Shard),
             Origins.of(store.stream_table(manifest.tables["clips"], Clip)),
-            recounted(manifest, store),
+            decided(evidence),
             filter_quality(manifest, store),
             place,
         )
@@ -57,9 +59,11 @@ def run_croissant(evidence: Evidence, out: Path) -> dict[str, bytes]:
         value["datePublished"] = moment(stage.task.finished)
     value["prov:wasGeneratedBy"] = _activity(run, stage.task)
     tables = _tables(evidence, place)
-    value["prov:wasDerivedFrom"] = [{"@id": table["@id"]} for table in tables]
+    sources = [{"@id": table["@id"]} for table in tables if table["name"].endswith(f"/{_SOURCES}")]
+    if sources:
+        value["prov:wasDerivedFrom"] = sources
     value["distribution"] = [*value["distribution"], *tables]
-    return {FILE: json.dumps(value, indent=1, ensure_ascii=False, sort_keys=True).encode()}
+    return {FILE: json.dumps(value, indent=1, sort_keys=True).encode()}
 
 
 def _places(store: Store, out: Path) -> Callable[[FileRef], str]:
@@ -99,10 +103,10 @@ def _tables(evidence: Evidence, place: Callable[[FileRef], str]) -> list[Json]:
         if stage.manifest is None or stage.manifest.counts is None:
             continue
         for name, about in (
-            ("sources", "Every source with its rights."),
-            ("ledger", "What the stage decided on each item, and why."),
+            (_SOURCES, "Every source with its rights."),
+            ("ledger.parquet", "What the stage decided on each item, and why."),
         ):
-            if ref := stage.manifest.tables.get(name):
-                file = f"{stage.task.name}/{name}.parquet"
+            if ref := stage.manifest.tables.get(name.removesuffix(".parquet")):
+                file = f"{stage.task.name}/{name}"
                 found.append(file_object(file, ref, place(ref), "application/x-parquet", about))
     return found

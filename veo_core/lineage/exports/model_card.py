@@ -34,7 +34,7 @@ def run_model_card(evidence: Evidence, out: Path) -> dict[str, bytes]:
         card = evidence.store.get_bytes(entry.card).decode()
     except UsageError as error:
         raise MissingError(str(error)) from None
-    metadata = yaml.safe_dump(_metadata(entry), sort_keys=False, allow_unicode=True, width=10_000)
+    metadata = yaml.safe_dump(_metadata(entry), sort_keys=False, width=10_000)
     made = "\n\n".join(_making(run))
     return {FILE: f"---\n{metadata}---\n\n{card.rstrip()}\n\n{made}\n".encode()}
 

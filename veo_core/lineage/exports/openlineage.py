@@ -52,7 +52,7 @@ def run_events(evidence: Evidence, out: Path) -> dict[str, bytes]:
     with Datasets(evidence) as datasets:
         found = list(_Events(evidence, datasets).all())
     found.sort(key=lambda event: str(event["eventTime"]))
-    lines = (json.dumps(event, ensure_ascii=False, sort_keys=True) + "\n" for event in found)
+    lines = (json.dumps(event, sort_keys=True) + "\n" for event in found)
     return {FILE: "".join(lines).encode(), SCHEMA_FILE: _own_schema()}
 
 

@@ -96,7 +96,7 @@ class Datasets:
         for table, ref in manifest.tables.items():
             found.append(self._table(f"{maker}/{table}", ref, side, packaged=_is_dataset(manifest, table)))
         if manifest.shards:
-            found.append(self._shards(f"{maker}/shards", manifest.shards, side))
+            found.append(self._shards(f"{maker}/shard-files", manifest.shards, side))
         found += [self._file(f"{maker}/{file}", ref, side) for file, ref in manifest.files.items()]
         return found
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import ValidationError
 
-from veo_core.curate.funnel import recounted
 from veo_core.errors import UsageError
 from veo_core.lineage.evidence import Evidence
+from veo_core.lineage.exports.curation import decided
 from veo_core.lineage.exports.footage import Footage
 from veo_core.lineage.exports.subject import MissingError, dataset_of, model_of, moment, record_of
 from veo_core.lineage.exports.training_content_answers import Known, sections
@@ -44,7 +44,7 @@ def run_training_content(evidence: Evidence, out: Path) -> dict[str, bytes]:
             run=run,
             model=_model(evidence),
             footage=Footage.of(evidence.store.stream_table(dataset.tables["clips"], Clip)),
-            outcomes=recounted(dataset, evidence.store),
+            outcomes=decided(evidence),
         )
     except (UsageError, ValidationError, pa.ArrowException) as error:
         raise MissingError(str(error).splitlines()[0]) from None
@@ -56,7 +56,7 @@ def run_training_content(evidence: Evidence, out: Path) -> dict[str, bytes]:
         run=run.run_id,
         sections=sections(known),
     )
-    value = json.dumps(summary.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    value = json.dumps(summary.model_dump(mode="json"), indent=1)
     return {JSON_FILE: value.encode(), TEXT_FILE: ("\n\n".join(_markdown(summary)) + "\n").encode()}
 
 

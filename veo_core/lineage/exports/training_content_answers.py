@@ -21,6 +21,7 @@ _LARGEST = "more than 1 million hours"
 _TOP_SHARE = 0.1
 _FEWEST_DOMAINS = 10
 
+_OWN = "own"
 _MADE = "world"
 _FETCHED = {"pexels": "the API of Pexels", "list": "the addresses of a list"}
 _SUPPLIED = {"folder": "a folder", "bucket": "a bucket"}
@@ -49,10 +50,12 @@ class Known:
             value = value.get(key) if isinstance(value, dict) else None
         return value
 
-    def lost(self, *rules: str, stage: str = "") -> int:
-        """How many items were not kept for one of the rules, or by a stage."""
-        rows = (row for row in self.outcomes if row.verdict != "kept")
-        return sum(row.items for row in rows if row.rule in rules or row.stage == stage)
+    def lost(self, stage: str, *rules: str) -> int | str:
+        """How many items a stage did not keep, for one of the rules where any are named."""
+        own = [row for row in self.outcomes if row.stage == stage]
+        if not own:
+            return "not on record"
+        return sum(row.items for row in own if row.verdict != "kept" and (not rules or row.rule in rules))
 
     @property
     def made(self) -> bool:
@@ -108,21 +111,24 @@ def _provider() -> list[Answer]:
 
 def _model(known: Known) -> list[Answer]:
     names = "Versioned model name(s)"
-    weights: list[dict[str, Cell]] = [
-        {"stage": stage, "kind": str(kind), "path": str(known.setting(stage, key, "path") or "")}
+    kinds = {
+        (stage, key): known.setting(stage, key, "kind")
         for stage, key in (
             ("train_video_vae", "codec"),
             ("train_audio_vae", "codec"),
             ("encode_latents", "text"),
         )
-        if (kind := known.setting(stage, key, "kind")) not in (None, "own")
+    }
+    weights: list[dict[str, Cell]] = [
+        {"stage": stage, "kind": str(kind), "path": str(known.setting(stage, key, "path") or "")}
+        for (stage, key), kind in kinds.items()
+        if kind not in (None, _OWN)
     ]
-    recorded = known.setting("encode_latents", "text", "kind") is not None
     if weights:
         depends = told(
             "Model dependencies", "Parts of the model were trained by others and are frozen.", weights
         )
-    elif recorded:
+    elif all(kind == _OWN for kind in kinds.values()):
         depends = told(
             "Model dependencies", "None: the run trained every part of the model from random weights."
         )
@@ -292,11 +298,9 @@ def _synthetic(known: Known) -> list[Answer]:
         {"data": what, "model": judge, "version": version, "clips": clips}
         for (what, judge, version), clips in sorted(writers.items())
     ]
-    pictures = (
-        "No: a program renders the footage." if known.made else "The record does not tell of the footage."
-    )
+    pictures = "a program, no AI, rendered them" if known.made else "the record does not tell"
     return [
-        told(used, f"Captions (text) were written by machine. Pictures and sound: {pictures}"),
+        told(used, f"Captions (text) were written by machine. As to pictures and sound, {pictures}."),
         told(
             "Models that were used to generate synthetic data",
             "By the name that the run's recipe gives:",
@@ -328,14 +332,17 @@ def _other(known: Known) -> list[Answer]:
 
 def _reservations(known: Known) -> list[Answer]:
     rows: list[dict[str, Cell]] = [
-        {"measure": "rights that do not allow training: dropped before use", "items": known.lost("rights")},
+        {
+            "measure": "rights that do not allow training: dropped before use",
+            "items": known.lost("collect", "rights"),
+        },
         {
             "measure": "C2PA opt-out of training in or beside the file: dropped",
-            "items": known.lost("c2pa_opt_out"),
+            "items": known.lost("collect", "c2pa_opt_out"),
         },
         {
             "measure": "forgotten at a rightsholder's or a person's request: not taken",
-            "items": known.lost("forgotten"),
+            "items": known.lost("collect", "forgotten"),
         },
     ]
     permissions = known.setting("collect", "permissions")
@@ -384,7 +391,7 @@ def _illegal(known: Known) -> list[Answer]:
         for category in (categories if isinstance(categories, list) else [])
         if isinstance(category, dict)
     ]
-    lost = f"{known.lost(stage='safety_filter')} clips were not kept by the safety filter."
+    lost = f"Clips that the safety filter did not keep: {known.lost('safety_filter')}."
     return [told("General description of measures taken", f"{hashes} {judged} {lost}", rows)]
 
 
@@ -404,5 +411,9 @@ def _processing(known: Known) -> list[Answer]:
 
 
 def _writers(known: Known) -> str:
-    names = {f"{judge} {version}" for what, judge, version in known.footage.writers if what == "caption"}
+    names = {
+        version if version.startswith(judge) else f"{judge} {version}"
+        for what, judge, version in known.footage.writers
+        if what == "caption"
+    }
     return ", ".join(sorted(names)) or "by whom is not stated"
