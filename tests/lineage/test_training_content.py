@@ -7,7 +7,9 @@ import jsonschema
 import pytest
 from exported_run import ExportedRun
 
+from veo_core.curate.origins import Origins
 from veo_core.lineage.evidence import gather
+from veo_core.lineage.exports.clips import counted_clips
 from veo_core.lineage.exports.footage import Footage
 from veo_core.lineage.exports.training_content_answers import Known, sections
 from veo_core.lineage.exports.training_content_record import TrainingContentSummary
@@ -209,3 +211,10 @@ def test_pretrained_parts_are_dependencies(training):
     none = answers(known(training, **trained, encode_latents={"text": own}))["1.2"]["Model dependencies"]
     assert (none.stated, none.answer[:5]) == (True, "None:")
     assert not answers(known(training, **trained))["1.2"]["Model dependencies"].stated
+
+
+def test_clips_read_by_column_are_counted_as_whole_records_are(run):
+    table = run.manifests["package"].tables["clips"]
+    evidence, clips = gather(run.folder, run.store), run.store.get_table(table, Clip)
+    assert Footage.of(counted_clips(evidence, table)) == Footage.of(clips)
+    assert Origins.of(counted_clips(evidence, table)) == Origins.of(clips)

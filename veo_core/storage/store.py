@@ -19,7 +19,7 @@ import fsspec
 from veo_core.errors import UsageError
 from veo_core.records.base import Record, sha256_bytes
 from veo_core.records.files import FileRef, TableRef
-from veo_core.records.tables import TableWriter, read_table
+from veo_core.records.tables import TableWriter, read_columns, read_table
 from veo_core.storage.access import access_to
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -147,11 +147,30 @@ class Store:
         Raises:
             UsageError: the object is missing or was altered.
         """
+        with self._verified(ref) as path:
+            yield from read_table(path, record)
+
+    def stream_columns(self, ref: FileRef, columns: list[str]) -> Iterator[dict[str, Any]]:
+        """Some columns of a stored table, row by row, after the whole of it is verified.
+
+        Args:
+            ref: the table.
+            columns: their names; `a.b` is the field `b` of the structure `a`.
+
+        Raises:
+            UsageError: the object is missing or was altered.
+        """
+        with self._verified(ref) as path:
+            yield from read_columns(path, columns)
+
+    @contextmanager
+    def _verified(self, ref: FileRef) -> Iterator[Path]:
+        """A local file with the object's bytes, which were verified."""
         with tempfile.TemporaryDirectory(prefix="veo-table-") as folder:
             path = self.local_path(ref, Path(folder))
             if self._local and _sha256(path) != ref.sha256:
                 raise self._altered(ref)
-            yield from read_table(path, record)
+            yield path
 
     def local_path(self, ref: FileRef, folder: Path) -> Path:
         """A local file with the object's bytes: the object itself, or a verified download into `folder`.

@@ -17,10 +17,10 @@ from veo_core.curate.funnel import filter_quality
 from veo_core.curate.origins import Origins
 from veo_core.errors import UsageError
 from veo_core.lineage.evidence import Evidence
+from veo_core.lineage.exports.clips import counted_clips
 from veo_core.lineage.exports.curation import decided
 from veo_core.lineage.exports.subject import MissingError, dataset_of, moment, record_of
 from veo_core.provenance.claim import PRODUCT, product_version
-from veo_core.records.clip import Clip
 from veo_core.records.dataset import Shard
 from veo_core.records.files import FileRef
 from veo_core.records.run import RunRecord, TaskRecord
@@ -47,7 +47,7 @@ def run_croissant(evidence: Evidence, out: Path) -> dict[str, bytes]:
         value = describe(
             manifest,
             store.get_table(manifest.tables["shards"], Shard),
-            Origins.of(store.stream_table(manifest.tables["clips"], Clip)),
+            Origins.of(counted_clips(evidence, manifest.tables["clips"])),
             decided(evidence),
             filter_quality(manifest, store),
             place,

@@ -14,7 +14,6 @@ class Origin:
     """The sources of one kind, and the training clips that were cut from them."""
 
     sources: int = 0
-    source_bytes: int = 0
     clips: int = 0
     seconds: float = 0.0
 
@@ -36,7 +35,6 @@ class Footage:
         writers: captions and descriptions by judge and version.
         permissions: sources by what their rights say of training.
         retrieved: times of retrieval that sources state, ISO 8601.
-        credentials: sources that came with a C2PA manifest.
     """
 
     clips: int = 0
@@ -51,7 +49,6 @@ class Footage:
     writers: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     permissions: Counter[str] = field(default_factory=Counter)
     retrieved: set[str] = field(default_factory=set)
-    credentials: int = 0
 
     @classmethod
     def of(cls, clips: Iterable[Clip]) -> Self:
@@ -70,10 +67,8 @@ class Footage:
     def _add_source(self, source: Source) -> None:
         origin = self.origins.setdefault(source.origin, Origin())
         origin.sources += 1
-        origin.source_bytes += source.file.bytes
         self.licences.setdefault(_licence(source), [0, 0])[0] += 1
         self.permissions[source.ml_training] += 1
-        self.credentials += source.credentials is not None
         if host := _host(source.source_url):
             self.domains[host] += source.file.bytes
             self.domain_sources[host] += 1

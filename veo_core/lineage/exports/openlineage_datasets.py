@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from veo_core.curate.origins import Origins
 from veo_core.errors import UsageError
 from veo_core.lineage.evidence import Evidence
+from veo_core.lineage.exports.clips import counted_clips
 from veo_core.lineage.exports.openlineage_facets import LicencesFacet, facet, own_facet
 from veo_core.lineage.exports.subject import record_of
 from veo_core.records.base import sha256_bytes
-from veo_core.records.clip import Clip
 from veo_core.records.files import FileRef, TableRef
 from veo_core.records.manifest import Manifest
 from veo_core.records.run import ArtifactRecord, TaskRecord
@@ -167,7 +167,7 @@ class Datasets:
     def _rights(self, ref: TableRef) -> Json:
         """Who owns a dataset's clips, and under which licences they are."""
         try:
-            found = Origins.of(self._store.stream_table(ref, Clip))
+            found = Origins.of(counted_clips(self._evidence, ref))
         except (UsageError, pa.ArrowException, ValueError) as error:
             self._evidence.notes.append(f"rights of table {ref.path} are not known: {error}")
             return {}

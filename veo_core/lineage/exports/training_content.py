@@ -13,13 +13,13 @@ from pydantic import ValidationError
 
 from veo_core.errors import UsageError
 from veo_core.lineage.evidence import Evidence
+from veo_core.lineage.exports.clips import counted_clips
 from veo_core.lineage.exports.curation import decided
 from veo_core.lineage.exports.footage import Footage
 from veo_core.lineage.exports.subject import MissingError, dataset_of, model_of, moment, record_of
 from veo_core.lineage.exports.training_content_answers import Known, sections
 from veo_core.lineage.exports.training_content_record import Answer, TrainingContentSummary
 from veo_core.markdown import table, text
-from veo_core.records.clip import Clip
 
 JSON_FILE = "training-content-summary.json"
 TEXT_FILE = "training-content-summary.md"
@@ -43,7 +43,7 @@ def run_training_content(evidence: Evidence, out: Path) -> dict[str, bytes]:
         known = Known(
             run=run,
             model=_model(evidence),
-            footage=Footage.of(evidence.store.stream_table(dataset.tables["clips"], Clip)),
+            footage=Footage.of(counted_clips(evidence, dataset.tables["clips"])),
             outcomes=decided(evidence),
         )
     except (UsageError, ValidationError, pa.ArrowException) as error:
