@@ -23,6 +23,7 @@ class ExportedRun:
         self.runs = folder / "runs"
         self.curated = CuratedRun(self.store, self.runs)
         self.curated.folder.mkdir(parents=True)
+        self._name_people(text)
         self.made = SyntheticRun(self.curated.folder, self.store, text=text)
         self.manifests = self.curated.manifests()
         for stage, manifest in self.manifests.items():
@@ -58,6 +59,20 @@ class ExportedRun:
         facts = {"git_sha": SHA, "images": {"curate": IMAGE}, **changes}
         path.write_bytes(run.model_copy(update=facts).to_bytes())
         return self
+
+    def _name_people(self, text: str) -> None:
+        """Let `text` be in the names of authors and of the judge, and in the evidence of rights."""
+        run = self.curated
+        for number, clip in enumerate(run.all):
+            author = f"{text} {number}"
+            assert clip.annotation is not None
+            run.all[number] = clip.model_copy(
+                update={
+                    "source": clip.source.model_copy(update={"author": author, "evidence": text}),
+                    "annotation": clip.annotation.model_copy(update={"judge": text}),
+                }
+            )
+        run.copy, run.kept, run.original = run.all[-1], run.all[:-1], run.all[0]
 
     def _registered(self, manifest: Manifest) -> Manifest:
         """With the figures of the evaluation."""

@@ -10,9 +10,10 @@ from exported_run import ExportedRun
 from veo_core.curate.origins import Origins
 from veo_core.lineage.evidence import gather
 from veo_core.lineage.exports.clips import counted_clips
-from veo_core.lineage.exports.footage import Footage
-from veo_core.lineage.exports.training_content_answers import Known, sections
-from veo_core.lineage.exports.training_content_record import TrainingContentSummary
+from veo_core.lineage.exports.training_content.footage import Footage
+from veo_core.lineage.exports.training_content.known import Known
+from veo_core.lineage.exports.training_content.record import TrainingContentSummary
+from veo_core.lineage.exports.training_content.sections import sections
 from veo_core.lineage.exports.write import write_exports
 from veo_core.records.clip import Clip
 from veo_core.records.ledger import Outcome
@@ -172,7 +173,7 @@ def test_downloaded_footage_names_period_and_the_largest_domains(training):
 def test_machine_captions_are_synthetic_text_with_their_writers(training):
     found = answers(known(training))["2.5"]
     rows = found["Models that were used to generate synthetic data"].rows
-    written = {"data": "caption", "model": "test", "version": "1", "clips": len(training)}
+    written = {"data": "caption", "model": "a red circle", "version": "1", "clips": len(training)}
     assert written in rows
 
 

@@ -10,9 +10,9 @@ from veo_core.lineage.exports import FORMATS
 from veo_core.lineage.exports.bill_of_materials import run_bill_of_materials
 from veo_core.lineage.exports.croissant import run_croissant
 from veo_core.lineage.exports.model_card import run_model_card
-from veo_core.lineage.exports.openlineage import run_events
+from veo_core.lineage.exports.openlineage.events import run_events
 from veo_core.lineage.exports.subject import MissingError, record_of
-from veo_core.lineage.exports.training_content import run_training_content
+from veo_core.lineage.exports.training_content.summary import run_training_content
 
 # What gives the files of each format for a run's evidence and the folder that they will lie in.
 _BUILDERS: dict[str, Callable[[Evidence, Path], dict[str, bytes]]] = {

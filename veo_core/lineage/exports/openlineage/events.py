@@ -18,8 +18,8 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from veo_core.lineage.evidence import Evidence
-from veo_core.lineage.exports.openlineage_datasets import Datasets
-from veo_core.lineage.exports.openlineage_facets import (
+from veo_core.lineage.exports.openlineage.datasets import Datasets
+from veo_core.lineage.exports.openlineage.facets import (
     FACETS_ID,
     OWN_FACETS,
     PRODUCER,

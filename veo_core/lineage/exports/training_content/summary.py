@@ -15,10 +15,11 @@ from veo_core.errors import UsageError
 from veo_core.lineage.evidence import Evidence
 from veo_core.lineage.exports.clips import counted_clips
 from veo_core.lineage.exports.curation import decided
-from veo_core.lineage.exports.footage import Footage
 from veo_core.lineage.exports.subject import MissingError, dataset_of, model_of, moment, record_of
-from veo_core.lineage.exports.training_content_answers import Known, sections
-from veo_core.lineage.exports.training_content_record import Answer, TrainingContentSummary
+from veo_core.lineage.exports.training_content.footage import Footage
+from veo_core.lineage.exports.training_content.known import Known
+from veo_core.lineage.exports.training_content.record import Answer, TrainingContentSummary
+from veo_core.lineage.exports.training_content.sections import sections
 from veo_core.markdown import table, text
 
 JSON_FILE = "training-content-summary.json"

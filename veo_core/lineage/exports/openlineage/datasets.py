@@ -18,7 +18,7 @@ from veo_core.curate.origins import Origins
 from veo_core.errors import UsageError
 from veo_core.lineage.evidence import Evidence
 from veo_core.lineage.exports.clips import counted_clips
-from veo_core.lineage.exports.openlineage_facets import LicencesFacet, facet, own_facet
+from veo_core.lineage.exports.openlineage.facets import LicencesFacet, facet, own_facet
 from veo_core.lineage.exports.subject import record_of
 from veo_core.records.base import sha256_bytes
 from veo_core.records.files import FileRef, TableRef
