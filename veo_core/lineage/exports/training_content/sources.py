@@ -81,8 +81,8 @@ def scraped(known: Known) -> list[Answer]:
         else untold(content),
         told(
             shown,
-            f"{len(domains)} of {len(known.footage.domains)} hosts of the pages that showed the footage: the "
-            f"tenth with the most bytes, at least {_FEWEST_DOMAINS}.",
+            f"{len(domains)} of {len(known.footage.domains)} hosts of pages that showed footage: those with "
+            f"the most bytes of it, a tenth of all but at least {_FEWEST_DOMAINS}.",
             domains,
         )
         if domains

@@ -18,7 +18,7 @@ from veo_core.lineage.exports.curation import decided
 from veo_core.lineage.exports.subject import MissingError, dataset_of, model_of, moment, record_of
 from veo_core.lineage.exports.training_content.footage import Footage
 from veo_core.lineage.exports.training_content.known import Known
-from veo_core.lineage.exports.training_content.record import Answer, TrainingContentSummary
+from veo_core.lineage.exports.training_content.record import NOT_STATED, Answer, TrainingContentSummary
 from veo_core.lineage.exports.training_content.sections import sections
 from veo_core.markdown import table, text
 
@@ -87,6 +87,7 @@ def _markdown(summary: TrainingContentSummary) -> Iterator[str]:
 
 def _answered(answer: Answer) -> Iterator[str]:
     yield f"**{text(answer.question)}**"
-    yield text(answer.answer) if answer.stated else f"*{text(answer.answer)}*"
+    given = text(answer.answer)
+    yield given if answer.stated else given.replace(NOT_STATED, f"*{NOT_STATED}*", 1)
     if answer.rows:
         yield table(list(answer.rows[0]), (list(row.values()) for row in answer.rows))
