@@ -1,7 +1,10 @@
 """Markdown whose words come from data: shown as text, never as markup."""
 
 import html
+import re
 from collections.abc import Iterable, Sequence
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -11,5 +14,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def text(value: object) -> str:
-    """One line without markup."""
-    return html.escape(" ".join(str(value).split()), quote=False).replace("|", "\\|")
+    """One line without markup; control characters, and those that reverse text, are shown as U+FFFD."""
+    plain = _CONTROL.sub("\ufffd", " ".join(str(value).split()))
+    return html.escape(plain, quote=False).replace("|", "\\|").replace("[", "&#91;")

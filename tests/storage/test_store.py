@@ -89,3 +89,27 @@ def test_tables_read_back_equal_from_a_remote_store(items):
     assert ref.rows == len(rows)
     assert store.get_table(ref, Decision) == rows
     assert store.put_table(rows, Decision) == ref
+
+
+def test_columns_of_a_table_are_read_by_name_after_it_was_verified(store):
+    rows = [
+        Decision(item=str(n), source=f"s{n}", stage="dedup", verdict="kept", scores={"motion": n / 10})
+        for n in range(3)
+    ]
+    ref = store.put_table(rows, Decision)
+    assert list(store.stream_columns(ref, ["item", "verdict"])) == [
+        {"item": str(n), "verdict": "kept"} for n in range(3)
+    ]
+    wrong = ref.model_copy(update={"sha256": "0" * 64})
+    with pytest.raises(UsageError, match="altered"):
+        list(store.stream_columns(wrong, ["item"]))
+
+
+@pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "objects/../../secret"])
+def test_path_that_leads_out_of_the_store_is_refused(store, tmp_path, path):
+    (tmp_path / "secret").write_bytes(b"secret")
+    ref = FileRef(path=path, sha256=sha256_bytes(b"secret"), bytes=6)
+    with pytest.raises(UsageError, match="leads out of the store"):
+        store.get_bytes(ref)
+    with pytest.raises(UsageError, match="leads out of the store"):
+        store.local_path(ref, tmp_path)

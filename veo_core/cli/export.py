@@ -1,11 +1,13 @@
-"""`veo export`: datasets and models in layouts that other tools read."""
+"""`veo export`: datasets, models and lineage in forms that other tools read."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
 from veo_core.errors import UsageError
 from veo_core.lineage.evidence import gather
+from veo_core.lineage.exports import FORMATS
 from veo_core.records.clip import Split
 from veo_core.records.manifest import Manifest
 from veo_core.runner import runs
@@ -16,7 +18,7 @@ from veo_core.storage import Store
 def add_parser(subcommands: Any) -> None:
     """Add `export` to the command line."""
     parser = subcommands.add_parser(
-        "export", help="write a dataset or a model for other tools", description=__doc__
+        "export", help="write a dataset, a model or a run's lineage for other tools", description=__doc__
     )
     layouts = parser.add_subparsers(title="layouts", required=True, metavar="LAYOUT")
     folder = layouts.add_parser(
@@ -44,6 +46,37 @@ def add_parser(subcommands: Any) -> None:
     model.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
     model.add_argument("--root", default="store", metavar="URI", help="store of the model (default: store)")
     model.set_defaults(execute=_export_model)
+    lineage = layouts.add_parser(
+        "lineage",
+        help="a run's record as OpenLineage, Croissant, CycloneDX, model card, training-content summary",
+        description="What a run's record tells, in the formats of others. What the run lacks is named and "
+        "left out; with --only that is exit code 1.",
+    )
+    lineage.add_argument("run", metavar="RUN", help="a run's id, the start of one, or 'latest'")
+    lineage.add_argument("out", type=Path, metavar="OUT", help="a new or empty folder")
+    lineage.add_argument("--only", nargs="+", choices=FORMATS, help="only these formats")
+    lineage.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
+    lineage.add_argument("--root", default="store", metavar="URI", help="store of the data (default: store)")
+    lineage.set_defaults(execute=_export_lineage)
+
+
+def _export_lineage(arguments: argparse.Namespace) -> int:
+    from veo_core.lineage.exports.write import write_exports
+
+    folder = runs.run_folder(arguments.runs, arguments.run)
+    evidence = gather(folder, Store(arguments.root, written=False))
+    if evidence.run is not None:
+        evidence.run = runs.load_run(
+            folder.parent, folder.name
+        )  # says of a killed run that it was interrupted
+    written = write_exports(evidence, arguments.out, arguments.only or FORMATS)
+    for path in written.files:
+        print(path)
+    for name, reason in written.missing.items():
+        print(f"{name}: not written: {reason}", file=sys.stderr)
+    for note in evidence.notes:
+        print(f"not known: {note}", file=sys.stderr)
+    return 1 if arguments.only and written.missing else 0
 
 
 def _export_model(arguments: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ bucket. Dates are left out, because equal inputs give equal bytes.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from veo_core.curate.funnel import by_stage
@@ -92,12 +92,18 @@ _PARTS = (
 )
 
 
+def beside(ref: FileRef) -> str:
+    """An object's place, from a description that is an object of the same store."""
+    return ref.path.replace("objects/", "../", 1)
+
+
 def describe(
     manifest: Manifest,
     shards: Sequence[Shard],
     found: Origins,
     curation: Sequence[Outcome],
     filters: Sequence[FilterQuality],
+    place: Callable[[FileRef], str] = beside,
 ) -> Json:
     """The Croissant description of a dataset.
 
@@ -107,6 +113,7 @@ def describe(
         found: where its clips come from.
         curation: what each stage decided.
         filters: how well filters work, where that was measured.
+        place: gives the URL of an object.
     """
     table = manifest.tables["clips"]
     return {
@@ -119,7 +126,7 @@ def describe(
             "text-to-video and image-to-video models. Every clip carries its source, author and licence."
         ),
         "license": sorted(found.licences),
-        "url": _relative(table),
+        "url": place(table),
         "version": f"1.0.0+{table.sha256[:12]}",
         "keywords": ["video", "audio", "text-to-video", "image-to-video"],
         "citeAs": (
@@ -129,7 +136,7 @@ def describe(
         "creator": _creators(found.authors),
         "isLiveDataset": False,
         **_responsible_use(found, manifest, curation, filters),
-        "distribution": _distribution(manifest, shards),
+        "distribution": _distribution(manifest, shards, place),
         "recordSet": [
             _clips(),
             _contents("videos", "The MP4 file of every clip, with sound.", _MEDIA, "sc:VideoObject"),
@@ -180,11 +187,18 @@ def _responsible_use(
     }  # fmt: skip
 
 
-def _distribution(manifest: Manifest, shards: Sequence[Shard]) -> list[Json]:
+def _distribution(manifest: Manifest, shards: Sequence[Shard], place: Callable[[FileRef], str]) -> list[Json]:
     table = manifest.tables["clips"]
-    files = [_file(_TABLE, table, "application/x-parquet", "One row a clip: the source of truth.")]
+    about = "One row a clip: the source of truth."
+    files = [file_object(_TABLE, table, place(table), "application/x-parquet", about)]
     files += [
-        _file(shard.name, shard.file, "application/x-tar", f"WebDataset shard of {shard.clips} clips.")
+        file_object(
+            shard.name,
+            shard.file,
+            place(shard.file),
+            "application/x-tar",
+            f"WebDataset shard of {shard.clips} clips.",
+        )
         for shard in shards
     ]
     places = [{"@id": shard.name} for shard in shards]
@@ -207,22 +221,18 @@ def _distribution(manifest: Manifest, shards: Sequence[Shard]) -> list[Json]:
     ]
 
 
-def _file(name: str, ref: FileRef, kind: str, description: str) -> Json:
+def file_object(name: str, ref: FileRef, url: str, kind: str, description: str) -> Json:
+    """One file of a dataset, with its size and digest."""
     return {
         "@type": "cr:FileObject",
         "@id": name,
         "name": name,
         "description": description,
-        "contentUrl": _relative(ref),
+        "contentUrl": url,
         "contentSize": f"{ref.bytes} B",
         "encodingFormat": kind,
         "sha256": ref.sha256,
     }
-
-
-def _relative(ref: FileRef) -> str:
-    """An object's place, from a description that is an object of the same store."""
-    return ref.path.replace("objects/", "../", 1)
 
 
 def _clips() -> Json:

@@ -96,6 +96,13 @@ def read_table(source: Path | BinaryIO, record: type[RecordT]) -> Iterator[Recor
             yield from rows_of(batch, record)
 
 
+def read_columns(source: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+    """Some columns of a Parquet file, row by row; `a.b` is the field `b` of the structure `a`."""
+    with pq.ParquetFile(source) as file:
+        for batch in file.iter_batches(columns=columns, use_threads=False):
+            yield from batch.to_pylist()
+
+
 def rows_of(batch: pa.RecordBatch | pa.Table, record: type[RecordT]) -> Iterator[RecordT]:
     """Rows of an Arrow batch or table as records."""
     for row in batch.to_pylist(maps_as_pydicts="strict"):

@@ -6,6 +6,7 @@ where it was written.
 """
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from veo_core.evaluate.records import SummaryRow
@@ -26,6 +27,11 @@ _PARTS = {
 
 
 def ml_bom(reference: str, model: ModelDescription) -> bytes:
+    """The bill of materials of a registered model, as it is stored."""
+    return canonical_json(bill_of_materials(reference, model))
+
+
+def bill_of_materials(reference: str, model: ModelDescription) -> Json:
     """The bill of materials of a registered model.
 
     Args:
@@ -42,27 +48,25 @@ def ml_bom(reference: str, model: ModelDescription) -> bytes:
         "version": version,
         "description": "Generator of short video clips with sound.",
         "modelCard": _card(model),
-        "properties": _properties(
+        "properties": properties(
             {"model_digest": model.files.digest, "description_digest": model.digest}
             | {f"manifest_{role}": digest for role, digest in sorted(model.manifests.items())}
         ),
     }
     tool = {"type": "application", "name": PRODUCT, "version": product_version()}
-    return canonical_json(
-        {
-            "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
-            "bomFormat": "CycloneDX",
-            "specVersion": "1.6",
-            "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'{reference} {model.digest}')}",
-            "version": 1,
-            "metadata": {"component": root, "tools": {"components": [tool]}},
-            "components": [_dataset(model), *parts],
-            "dependencies": [
-                {"ref": reference, "dependsOn": used},
-                *({"ref": part["bom-ref"], "dependsOn": [_DATASET]} for part in parts),
-            ],
-        }
-    )
+    return {
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'{reference} {model.digest}')}",
+        "version": 1,
+        "metadata": {"component": root, "tools": {"components": [tool]}},
+        "components": [_dataset(model), *parts],
+        "dependencies": [
+            {"ref": reference, "dependsOn": used},
+            *({"ref": part["bom-ref"], "dependsOn": [_DATASET]} for part in parts),
+        ],
+    }
 
 
 def _part(part: str, about: str, model: ModelDescription) -> Json:
@@ -86,7 +90,7 @@ def _part(part: str, about: str, model: ModelDescription) -> Json:
                 ("config", config, "application/json"),
             )
         ],
-        "properties": _properties(
+        "properties": properties(
             {name: f"{value:.6g}" for name, value in sorted(model.training.get(part, {}).items())}
         ),
     }
@@ -105,13 +109,13 @@ def _dataset(model: ModelDescription) -> Json:
                 "type": "dataset",
                 "name": "training clips",
                 "contents": {
-                    "properties": _properties(
+                    "properties": properties(
                         {f"clips under {item.licence or 'none stated'}": item.clips for item in data.licences}
                     )
                 },
             }
         ],
-        "properties": _properties(
+        "properties": properties(
             {"manifest_sha256": model.manifests.get("dataset", "")}
             | {f"{row.stage}: {row.verdict}: {row.rule}".rstrip(": "): row.items for row in model.curation}
             | {
@@ -146,7 +150,7 @@ def _card(model: ModelDescription) -> Json:
                 for reason in [_gate(figure.name, model)]
             ],
         },
-        "properties": _properties(
+        "properties": properties(
             {"marked_clips": "not recorded"}
             if marks is None
             else {"clips": marks.clips, "watermarked_clips": marks.watermarked, "signed_clips": marks.signed}
@@ -176,5 +180,6 @@ def _hashes(ref: FileRef) -> list[Json]:
     return [{"alg": "SHA-256", "content": ref.sha256}]
 
 
-def _properties(values: dict[str, Any]) -> list[Json]:
+def properties(values: Mapping[str, Any]) -> list[Json]:
+    """Name-value pairs in the product's own namespace."""
     return [{"name": f"{PRODUCT}:{name}", "value": str(value)} for name, value in values.items()]

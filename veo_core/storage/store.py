@@ -11,7 +11,7 @@ import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import fsspec
@@ -19,7 +19,7 @@ import fsspec
 from veo_core.errors import UsageError
 from veo_core.records.base import Record, sha256_bytes
 from veo_core.records.files import FileRef, TableRef
-from veo_core.records.tables import TableWriter, read_table
+from veo_core.records.tables import TableWriter, read_columns, read_table
 from veo_core.storage.access import access_to
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -119,8 +119,9 @@ class Store:
         """The bytes of an object, verified against its digest.
 
         Raises:
-            UsageError: the object is missing or was altered.
+            UsageError: the object is missing or was altered, or its path leads out of the store.
         """
+        _check_inside(ref)
         try:
             with self._reached():
                 data: bytes = self._fs.cat_file(f"{self._base}/{ref.path}")
@@ -146,18 +147,39 @@ class Store:
         Raises:
             UsageError: the object is missing or was altered.
         """
+        with self._verified(ref) as path:
+            yield from read_table(path, record)
+
+    def stream_columns(self, ref: FileRef, columns: list[str]) -> Iterator[dict[str, Any]]:
+        """Some columns of a stored table, row by row, after the whole of it is verified.
+
+        Args:
+            ref: the table.
+            columns: their names; `a.b` is the field `b` of the structure `a`.
+
+        Raises:
+            UsageError: the object is missing or was altered.
+        """
+        with self._verified(ref) as path:
+            yield from read_columns(path, columns)
+
+    @contextmanager
+    def _verified(self, ref: FileRef) -> Iterator[Path]:
+        """A local file with the object's bytes, which were verified."""
         with tempfile.TemporaryDirectory(prefix="veo-table-") as folder:
             path = self.local_path(ref, Path(folder))
             if self._local and _sha256(path) != ref.sha256:
                 raise self._altered(ref)
-            yield from read_table(path, record)
+            yield path
 
     def local_path(self, ref: FileRef, folder: Path) -> Path:
         """A local file with the object's bytes: the object itself, or a verified download into `folder`.
 
         Raises:
-            UsageError: the object is missing, or what was downloaded was altered.
+            UsageError: the object is missing, what was downloaded was altered, or its path leads out of the
+                store.
         """
+        _check_inside(ref)
         if self._local:
             path = Path(self._base) / ref.path
             if not path.is_file():
@@ -267,6 +289,12 @@ def _part_of(target: Path) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _check_inside(ref: FileRef) -> None:
+    path = PurePosixPath(ref.path)
+    if path.is_absolute() or ".." in path.parts:
+        raise UsageError(f"object {ref.path!r}: its path leads out of the store")
 
 
 def _sha256(path: Path) -> str:

@@ -1,0 +1,3 @@
+"""What a run's record tells, in the formats of others."""
+
+FORMATS = ("openlineage", "croissant", "ml-bom", "model-card", "training-content")
