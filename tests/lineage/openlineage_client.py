@@ -9,11 +9,7 @@ import typing
 from typing import Any
 
 import attr
-import pytest
 from jsonschema import Draft202012Validator, FormatChecker
-
-pytest.importorskip("openlineage.client", reason="openlineage-python is not installed")
-
 from openlineage.client import event_v2, facet_v2
 from openlineage.client.generated import base
 
