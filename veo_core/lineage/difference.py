@@ -66,6 +66,10 @@ class StageDifference(Record):
         default_factory=list,
         description="what differs in the stage itself, also where its output is equal; most telling first",
     )
+    parts: list[str] = Field(
+        default_factory=list,
+        description="what of its manifest differs: `table clips`, `file weights`, `shards`",
+    )
     figures: list[ValueChange] = Field(default_factory=list, description="counts and figures of its manifest")
 
 
