@@ -16,6 +16,7 @@ from veo_core.cli import (
     run,
     runs,
     safety,
+    verify,
     verify_media,
     why,
 )
@@ -32,6 +33,7 @@ def parser() -> Parser:
     runs.add_parsers(subcommands)
     why.add_parser(subcommands)
     diff.add_parser(subcommands)
+    verify.add_parser(subcommands)
     forget.add_parser(subcommands)
     export.add_parser(subcommands)
     generate.add_parser(subcommands)

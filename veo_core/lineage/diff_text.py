@@ -66,7 +66,8 @@ def stage_lines(stages: Sequence[StageDifference]) -> Iterator[str]:
     """One line a task: equal or not, and what is known of the reason."""
     width = max((len(stage.task) for stage in stages), default=0)
     for stage in stages:
-        yield f"  {visible(stage.task):{width}}  {stage.outcome.replace('_', ' in the '):9} {_told(stage)}".rstrip()
+        outcome = stage.outcome.replace("only_", "only in the ")
+        yield f"  {visible(stage.task):{width}}  {outcome:9} {_told(stage)}".rstrip()
 
 
 def _told(stage: StageDifference) -> str:
@@ -87,7 +88,7 @@ def _causes(causes: Sequence[Cause]) -> Iterator[str]:
 
 def _side(label: str, side: RunSide) -> str:
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(side.created))
-    dirty = ", changed since" if side.git_dirty else ""
+    dirty = ", with uncommitted changes" if side.git_dirty else ""
     commit = f"commit {side.git_sha[:12]}{dirty}" if side.git_sha else "commit not known"
     return visible(f"{label:6} {side.run} {side.state.lower()} on {side.target}, {when}, {commit}")
 
