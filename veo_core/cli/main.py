@@ -13,6 +13,7 @@ from veo_core.cli import (
     generate,
     model,
     plan,
+    replay,
     run,
     runs,
     safety,
@@ -34,6 +35,7 @@ def parser() -> Parser:
     why.add_parser(subcommands)
     diff.add_parser(subcommands)
     verify.add_parser(subcommands)
+    replay.add_parser(subcommands)
     forget.add_parser(subcommands)
     export.add_parser(subcommands)
     generate.add_parser(subcommands)
