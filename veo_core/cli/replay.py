@@ -1,7 +1,7 @@
 """`veo replay`: execute a run again from its record, and say stage by stage whether the outputs are equal.
 
-The code is that of the recorded commit, in a clean checkout; store and runs are new, and nothing is taken from
-a cache. Exit code 0 where all that was replayed is equal, 1 where anything differs.
+The code is that of the recorded commit, in a clean checkout; store and runs are new, and nothing is taken
+from a cache. Exit code 0 where all that was replayed is equal, 1 where anything differs.
 """
 
 import argparse
