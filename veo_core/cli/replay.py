@@ -13,7 +13,7 @@ from typing import Any
 
 from veo_core.cli.diff import read_run
 from veo_core.cli.recipe import merge, parse_setting
-from veo_core.lineage.diff_text import divergence_lines, stage_lines
+from veo_core.lineage.diff_text import change_lines, divergence_lines, stage_lines
 from veo_core.lineage.terminal import visible
 from veo_core.replay.replay import Replay, in_folder
 from veo_core.runner import runs
@@ -57,5 +57,6 @@ def _execute(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(difference.model_dump(mode="json"), indent=1, ensure_ascii=False))
     else:
-        print("\n".join([*stage_lines(difference.stages), *divergence_lines(difference)]))
+        lines = [*stage_lines(difference.stages), *divergence_lines(difference), *change_lines(difference)]
+        print("\n".join(lines))
     return 0 if difference.equal else 1

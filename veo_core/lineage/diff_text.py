@@ -37,16 +37,21 @@ def visible_lines(difference: RunDifference) -> Iterator[str]:
     yield ""
     yield "stages"
     yield from stage_lines(difference.stages)
+    yield from change_lines(difference)
+    if difference.data is not None:
+        yield from _data(difference.data)
+    yield from _metrics(difference.metrics)
+    yield from _listed("not known", difference.notes)
+
+
+def change_lines(difference: RunDifference) -> Iterator[str]:
+    """What differs in parameters, code and surroundings."""
     yield from _changes("parameters", difference.parameters)
     yield from _listed("commits", difference.commits)
     yield from _listed("files", [f"{change.name} {change.kind}" for change in difference.code])
     yield from _changes("images", difference.images)
     yield from _changes("libraries", difference.packages)
     yield from _changes("machine", difference.machine)
-    if difference.data is not None:
-        yield from _data(difference.data)
-    yield from _metrics(difference.metrics)
-    yield from _listed("not known", difference.notes)
 
 
 def divergence_lines(difference: RunDifference) -> Iterator[str]:

@@ -142,6 +142,7 @@ class _Inventory:
     def __init__(self, store: Store, scratch: Path) -> None:
         self._store = store
         self._scratch = scratch
+        self._remote = "://" in store.root
         self._holders: list[tuple[str, Reference | None]] = []
         self._seen: set[tuple[str, str]] = set()
         self.entries: list[tuple[int, Reference]] = []
@@ -149,7 +150,7 @@ class _Inventory:
     def add(self, stage: StageEvidence) -> None:
         """Note what a stage's manifest refers to, what its tables and JSON files do, and signed copies.
 
-        What cannot be read here is found to be damaged when its digest is compared.
+        What is damaged is not opened, for it may name anything.
         """
         if stage.manifest is not None:
             self._add(stage.task.name, None, in_manifest(stage.manifest))
@@ -170,6 +171,8 @@ class _Inventory:
                 self._add_copy(task, reference)
 
     def _open(self, task: str, holder: Reference) -> None:
+        if not self._remote and self._trouble_of(holder) is not None:
+            return
         try:
             path = self._store.local_path(holder.ref, self._scratch)
             if path.suffix == ".json":
@@ -191,8 +194,7 @@ class _Inventory:
 
     def problems(self) -> Iterator[Problem]:
         """What is not as it was."""
-        remote = "://" in self._store.root
-        with ThreadPoolExecutor(_REMOTE_THREADS if remote else len(os.sched_getaffinity(0))) as pool:
+        with ThreadPoolExecutor(_REMOTE_THREADS if self._remote else len(os.sched_getaffinity(0))) as pool:
             answers = track(
                 pool.map(self._trouble_of, (reference for _, reference in self.entries)),
                 total=len(self.entries),
@@ -219,7 +221,7 @@ class _Inventory:
             return None
         changed = "its bytes changed" if size == reference.bytes else f"{size} bytes, were {reference.bytes}"
         unseen = (
-            "; what it refers to may not be told" if reference.path.endswith((".parquet", ".json")) else ""
+            "; what it refers to is not looked at" if reference.path.endswith((".parquet", ".json")) else ""
         )
         return "altered", changed + unseen
 
