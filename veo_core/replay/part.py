@@ -17,7 +17,7 @@ class Part:
     Attributes:
         document: the compiled pipeline with the tasks of this part alone.
         tasks: their names at the root.
-        left_out: names of tasks at the root that would publish a model, and so are never replayed.
+        left_out: paths of tasks that would publish a model, and of those that need them: never replayed.
     """
 
     document: dict[str, Any]
@@ -49,7 +49,8 @@ def part_of(document: Mapping[str, Any], until: str = "") -> Part:
     part = copy.deepcopy(dict(document))
     part["root"]["dag"] = {"tasks": {name: task for name, task in tasks.items() if name in wanted}}
     part["root"].pop("outputDefinitions", None)
-    return Part(part, [name for name in tasks if name in wanted], sorted(left_out))
+    paths = [path for name in sorted(left_out) for path in _leaves(document, name, tasks[name])]
+    return Part(part, [name for name in tasks if name in wanted], paths)
 
 
 def _before(tasks: Mapping[str, Any], name: str) -> set[str]:
@@ -69,6 +70,16 @@ def _needs(task: Mapping[str, Any]) -> set[str]:
     sources = [*inputs.get("parameters", {}).values(), *inputs.get("artifacts", {}).values()]
     producers = {value["producerTask"] for s in sources for value in s.values() if "producerTask" in value}
     return producers | set(task.get("dependentTasks", []))
+
+
+def _leaves(document: Mapping[str, Any], path: str, task: Mapping[str, Any]) -> Iterator[str]:
+    """Paths of the tasks that run something, in a group or on their own."""
+    component = document["components"][task["componentRef"]["name"]]
+    if "dag" not in component:
+        yield path
+        return
+    for name, inner in component["dag"]["tasks"].items():
+        yield from _leaves(document, f"{path}/{name}", inner)
 
 
 def _programs(document: Mapping[str, Any], task: Mapping[str, Any]) -> Iterator[str]:

@@ -92,7 +92,8 @@ class Replay:
         for change in value_changes(run.parameters, self.parameters):
             yield f"changed on demand: {change.name}"
         if run.packages:
-            yield from _others("libraries", list(value_changes(run.packages, now["packages"])))
+            here = {name: now["packages"][name] for name in run.packages if name in now["packages"]}
+            yield from _others("libraries", list(value_changes(run.packages, here)))
         machine = {name: getattr(run, name) for name in ("python", "platform", "cpu", "accelerators")}
         known = {name: value for name, value in machine.items() if value}
         yield from _others("machine", list(value_changes(known, {name: now[name] for name in known})))
