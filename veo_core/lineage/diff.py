@@ -38,9 +38,13 @@ def diff(
     shared = [name for name in known[0] if name in known[1]]
     notes: list[str] = []
     data = data_difference(first, second, shared, listed=listed, notes=notes)
-    stages = _stages(*runs, *known)
+    stages = _stages((runs[0], known[0]), (runs[1], known[1]))
     metrics = metric_differences(first, second)
-    said = [f"{run.run_id}: {note}" for run, e in zip(runs, (first, second), strict=True) for note in e.notes]
+    said = [
+        f"{run.run_id}: {note}"
+        for run, evidence in zip(runs, (first, second), strict=True)
+        for note in (*evidence.notes, *run.unknown)
+    ]
     difference = RunDifference(
         first=_side(first, runs[0]),
         second=_side(second, runs[1]),
@@ -82,12 +86,8 @@ def _if_both(first: Mapping[str, str], second: Mapping[str, str]) -> list[ValueC
     return list(value_changes(first, second)) if first and second else []
 
 
-def _stages(
-    first: RunRecord,
-    second: RunRecord,
-    stages: Mapping[str, StageEvidence],
-    others: Mapping[str, StageEvidence],
-) -> list[StageDifference]:
+def _stages(*sides: tuple[RunRecord, Mapping[str, StageEvidence]]) -> list[StageDifference]:
+    (first, stages), (second, others) = sides
     found: dict[str, StageDifference] = {}
     for name in dict.fromkeys([*stages, *others]):
         mine, theirs = stages.get(name), others.get(name)
