@@ -33,6 +33,7 @@ LAYERS = [
     {"serve"},
     {"lineage"},
     {"runner"},
+    {"replay"},
     {"plan"},
     {"cli"},
 ]

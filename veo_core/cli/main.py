@@ -6,15 +6,18 @@ from collections.abc import Sequence
 
 from veo_core.cli import (
     approve,
+    diff,
     evaluate,
     export,
     forget,
     generate,
     model,
     plan,
+    replay,
     run,
     runs,
     safety,
+    verify,
     verify_media,
     why,
 )
@@ -30,6 +33,9 @@ def parser() -> Parser:
     run.add_parsers(subcommands)
     runs.add_parsers(subcommands)
     why.add_parser(subcommands)
+    diff.add_parser(subcommands)
+    verify.add_parser(subcommands)
+    replay.add_parser(subcommands)
     forget.add_parser(subcommands)
     export.add_parser(subcommands)
     generate.add_parser(subcommands)
