@@ -21,7 +21,8 @@ from pydantic import Field
 from veo_core.errors import UsageError
 from veo_core.records.base import Record
 from veo_core.records.manifest import Manifest
-from veo_core.stage import Context, Result, stage_main
+from veo_core.publish import Result
+from veo_core.stage import Context, stage_main
 
 
 class SquareConfig(Record):

@@ -1,7 +1,13 @@
 """Markdown whose words come from data: shown as text, never as markup."""
 
 import html
+import re
 from collections.abc import Iterable, Sequence
+
+from veo_core.html import plain
+
+# What opens code, emphasis, links, pictures, struck words or a cell; underscores within words do not.
+_MARKUP = re.compile(r"[\\`*\[\]~|]|(?<!\w)_|_(?!\w)")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -12,4 +18,4 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def text(value: object) -> str:
     """One line without markup."""
-    return html.escape(" ".join(str(value).split()), quote=False).replace("|", "\\|")
+    return html.escape(_MARKUP.sub(r"\\\g<0>", " ".join(plain(value).split())), quote=False)
