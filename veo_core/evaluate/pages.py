@@ -140,7 +140,7 @@ def _cells(row: SummaryRow) -> tuple[str, ...]:
         row.metric.replace("_", " "),
         row.split.replace("_", " "),
         row.mode,
-        f"{_number(row.value)} {row.unit}",
+        _number(row.value) if row.unit == "share" else f"{_number(row.value)} {row.unit}",
         interval,
         str(row.n),
         _number(row.reference),

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
-from veo_core.html import Child, Html, element, join
+from veo_core.html import Child, Html, element
 from veo_core.publish import View
 
 LIMIT = 4_000_000
@@ -90,7 +90,7 @@ def checks(rows: Sequence[tuple[bool, str, str]]) -> Html:
             element(
                 "li",
                 element("span", "✓" if holds else "✕", class_="glyph", aria_hidden="true"),
-                join(element("strong", name), " ", element("span", reason)),
+                element("div", element("strong", name), " ", reason),
                 class_="right" if holds else "wrong",
             )
             for holds, name, reason in rows
