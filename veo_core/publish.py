@@ -5,7 +5,6 @@ system.ClassificationMetrics from their metadata, system.Markdown and system.HTM
 """
 
 import argparse
-import math
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -75,6 +74,18 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
     add("--executor-output", metavar="PATH", help="where to write KFP's executor output")
 
 
+def check_views(views: Views, arguments: argparse.Namespace) -> None:
+    """Refuse to start where a view is asked for that there is not.
+
+    Raises:
+        UsageError: the stage has no such view.
+    """
+    known = [METRICS, *views]
+    for name, _ in arguments.view:
+        if name not in known:
+            raise UsageError(f"--view: this stage has no view {name!r}; it has {', '.join(known)}")
+
+
 def publish(
     result: Result, views: Views, inputs: Mapping[str, str], store: Store, arguments: argparse.Namespace
 ) -> None:
@@ -90,16 +101,12 @@ def publish(
         arguments: the parsed flags.
 
     Raises:
-        UsageError: the stage has no such output or view.
+        UsageError: the stage has no such output.
     """
-    manifest, views = result.manifest, {METRICS: _metrics, **views}
-    for flag, asked, known in (
-        ("output", arguments.output, result.outputs),
-        ("view", arguments.view, views),
-    ):
-        missing = [name for name, _ in asked if name not in known]
-        if missing:
-            raise UsageError(f"--{flag}: this stage has no {flag} {missing[0]!r}")
+    manifest, drawn = result.manifest, {METRICS: _metrics, **views}
+    missing = [name for name, _ in arguments.output if name not in result.outputs]
+    if missing:
+        raise UsageError(f"--output: this stage has no output {missing[0]!r}")
     for name, path in arguments.output:
         write(path, result.outputs[name].encode())
     lineage = _lineage(manifest, inputs, dict(arguments.uri))
@@ -109,7 +116,7 @@ def publish(
         }
     }
     for name, path in arguments.view:
-        view = _drawn(name, views[name], manifest, store)
+        view = _drawn(name, drawn[name], manifest, store)
         write(path, view.content)
         described[name] = {"metadata": view.metadata if name == METRICS else {**lineage, **view.metadata}}
     described |= {name: asdict(artifact) for name, artifact in result.artifacts.items()}
@@ -131,10 +138,11 @@ def write(path: str, data: bytes) -> None:
 
 
 def _figures(manifest: Manifest) -> dict[str, float]:
-    """The figures of a manifest; a platform's record takes none that is not finite."""
-    counts = manifest.counts.model_dump() if manifest.counts else {}
-    found = {"rows": manifest.rows, **counts, **manifest.metrics}
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+    return {"rows": manifest.rows, **_counts(manifest), **manifest.metrics}
+
+
+def _counts(manifest: Manifest) -> dict[str, int]:
+    return manifest.counts.model_dump() if manifest.counts else {}
 
 
 def _metrics(manifest: Manifest, store: Store) -> View:
@@ -149,7 +157,7 @@ def _lineage(manifest: Manifest, inputs: Mapping[str, str], uris: Mapping[str, s
         "manifest_digest": manifest.digest,
         "config_digest": manifest.config_digest,
         "rows": manifest.rows,
-        **(manifest.counts.model_dump() if manifest.counts else {}),
+        **_counts(manifest),
     }
     if "manifest" in uris:
         found["manifest_uri"] = uris["manifest"]

@@ -25,7 +25,7 @@ from typing import Any, NoReturn, TypeVar
 from veo_core.commandline import Parser
 from veo_core.errors import UsageError
 from veo_core.fingerprint import module_fingerprint
-from veo_core.publish import Result, Views, add_output_flags, publish, write
+from veo_core.publish import Result, Views, add_output_flags, check_views, publish, write
 from veo_core.records.base import Record, canonical_json, read_yaml, sha256_bytes
 from veo_core.records.manifest import Manifest
 from veo_core.sharding import ExecutorName, ShardJob, ShardRows, run_jobs, shards_of, share_of
@@ -170,6 +170,7 @@ def _run_stage(run: Callable[..., Manifest | Result], argv: Sequence[str] | None
     part = Part.parse(arguments.part) if arguments.part else None
     if part is None and not arguments.manifest:
         parser.error("the following arguments are required: --manifest")
+    check_views(views, arguments)
     config = _parse_config(interface.config, arguments.config)
     manifests: dict[str, Manifest | None] = {}
     for name in interface.inputs:
