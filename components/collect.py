@@ -3,7 +3,7 @@
 from typing import Any
 
 from kfp import dsl
-from kfp.dsl import Dataset, Output, OutputPath
+from kfp.dsl import Dataset, Markdown, Metrics, Output, OutputPath
 
 from components.stage import CPU, Launch, stage_container
 
@@ -20,6 +20,8 @@ def build(launch: Launch) -> Any:
         seed: int,
         config: dict,  # type: ignore[type-arg]
         manifest: Output[Dataset],
+        metrics: Output[Metrics],
+        markdown: Output[Markdown],
         digest: OutputPath(str),  # type: ignore[valid-type]
     ) -> dsl.ContainerSpec:
         return stage_container(
@@ -30,6 +32,7 @@ def build(launch: Launch) -> Any:
             config=config,
             manifest=manifest,
             digest=digest,
+            views={"metrics": metrics, "markdown": markdown},
         )
 
     return collect

@@ -3,7 +3,7 @@
 from typing import Any
 
 from kfp import dsl
-from kfp.dsl import Dataset, Input, Output, OutputPath
+from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Output, OutputPath
 
 from components.stage import TORCH, Launch, stage_container
 
@@ -24,6 +24,14 @@ def build(launch: Launch) -> Any:
         dataset: Input[Dataset],
         dataset_digest: str,
         manifest: Output[Dataset],
+        metrics: Output[Metrics],
+        shape_confusion: Output[ClassificationMetrics],
+        colour_confusion: Output[ClassificationMetrics],
+        direction_confusion: Output[ClassificationMetrics],
+        pitch_confusion: Output[ClassificationMetrics],
+        sync_curve: Output[ClassificationMetrics],
+        markdown: Output[Markdown],
+        html: Output[HTML],
         digest: OutputPath(str),  # type: ignore[valid-type]
     ) -> dsl.ContainerSpec:
         return stage_container(
@@ -34,6 +42,16 @@ def build(launch: Launch) -> Any:
             config=config,
             manifest=manifest,
             digest=digest,
+            views={
+                "metrics": metrics,
+                "shape_confusion": shape_confusion,
+                "colour_confusion": colour_confusion,
+                "direction_confusion": direction_confusion,
+                "pitch_confusion": pitch_confusion,
+                "sync_curve": sync_curve,
+                "markdown": markdown,
+                "html": html,
+            },
             inputs={
                 "generated": (generated, generated_digest),
                 "dataset": (dataset, dataset_digest),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from kfp import dsl
-from kfp.dsl import Dataset, Input, Model, Output, OutputPath
+from kfp.dsl import Dataset, Input, Metrics, Model, Output, OutputPath
 
 from components.stage import ACCELERATOR, Launch, stage_container
 
@@ -30,6 +30,7 @@ def build(launch: Launch) -> Any:
         upsampler: Input[Model],
         upsampler_digest: str,
         manifest: Output[Dataset],
+        metrics: Output[Metrics],
         digest: OutputPath(str),  # type: ignore[valid-type]
     ) -> dsl.ContainerSpec:
         return stage_container(
@@ -40,6 +41,7 @@ def build(launch: Launch) -> Any:
             config=config,
             manifest=manifest,
             digest=digest,
+            views={"metrics": metrics},
             inputs={
                 "latents": (latents, latents_digest),
                 "video_vae": (video_vae, video_vae_digest),

@@ -3,7 +3,7 @@
 from typing import Any
 
 from kfp import dsl
-from kfp.dsl import Dataset, Input, Output, OutputPath
+from kfp.dsl import HTML, Dataset, Input, Markdown, Metrics, Output, OutputPath
 
 from components.stage import CPU, Launch, stage_container
 
@@ -22,6 +22,9 @@ def build(launch: Launch) -> Any:
         clips: Input[Dataset],
         clips_digest: str,
         manifest: Output[Dataset],
+        metrics: Output[Metrics],
+        markdown: Output[Markdown],
+        html: Output[HTML],
         digest: OutputPath(str),  # type: ignore[valid-type]
     ) -> dsl.ContainerSpec:
         return stage_container(
@@ -32,6 +35,7 @@ def build(launch: Launch) -> Any:
             config=config,
             manifest=manifest,
             digest=digest,
+            views={"metrics": metrics, "markdown": markdown, "html": html},
             inputs={
                 "clips": (clips, clips_digest),
             },

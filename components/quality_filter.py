@@ -3,7 +3,7 @@
 from typing import Any
 
 from kfp import dsl
-from kfp.dsl import Dataset, Input, Output, OutputPath
+from kfp.dsl import Dataset, Input, Markdown, Metrics, Output, OutputPath
 
 from components.stage import CPU, Launch, stage_container
 
@@ -23,6 +23,8 @@ def build(launch: Launch) -> Any:
         clips_digest: str,
         parts: list,  # type: ignore[type-arg]
         manifest: Output[Dataset],
+        metrics: Output[Metrics],
+        markdown: Output[Markdown],
         digest: OutputPath(str),  # type: ignore[valid-type]
     ) -> dsl.ContainerSpec:
         return stage_container(
@@ -33,6 +35,7 @@ def build(launch: Launch) -> Any:
             config=config,
             manifest=manifest,
             digest=digest,
+            views={"metrics": metrics, "markdown": markdown},
             inputs={
                 "clips": (clips, clips_digest),
             },

@@ -3,7 +3,7 @@
 from typing import Any
 
 from kfp import dsl
-from kfp.dsl import Dataset, Input, Model, Output, OutputPath
+from kfp.dsl import Dataset, Input, Markdown, Metrics, Model, Output, OutputPath
 
 from components.stage import CPU, Launch, stage_container
 
@@ -46,6 +46,8 @@ def build(launch: Launch) -> Any:
         safety_digest: str,
         manifest: Output[Model],
         vertex_model: Output[VertexModel],
+        metrics: Output[Metrics],
+        markdown: Output[Markdown],
         digest: OutputPath(str),  # type: ignore[valid-type]
         model: OutputPath(str),  # type: ignore[valid-type]
     ) -> dsl.ContainerSpec:
@@ -57,6 +59,7 @@ def build(launch: Launch) -> Any:
             config=config,
             manifest=manifest,
             digest=digest,
+            views={"metrics": metrics, "markdown": markdown},
             inputs={
                 "dataset": (dataset, dataset_digest),
                 "video_vae": (video_vae, video_vae_digest),

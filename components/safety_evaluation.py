@@ -3,7 +3,7 @@
 from typing import Any
 
 from kfp import dsl
-from kfp.dsl import Dataset, Input, Output, OutputPath
+from kfp.dsl import HTML, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Output, OutputPath
 
 from components.stage import CPU, Launch, stage_container
 
@@ -24,6 +24,10 @@ def build(launch: Launch) -> Any:
         evaluation: Input[Dataset],
         evaluation_digest: str,
         manifest: Output[Dataset],
+        metrics: Output[Metrics],
+        filter_confusion: Output[ClassificationMetrics],
+        markdown: Output[Markdown],
+        html: Output[HTML],
         digest: OutputPath(str),  # type: ignore[valid-type]
         approved: OutputPath(str),  # type: ignore[valid-type]
     ) -> dsl.ContainerSpec:
@@ -35,6 +39,12 @@ def build(launch: Launch) -> Any:
             config=config,
             manifest=manifest,
             digest=digest,
+            views={
+                "metrics": metrics,
+                "filter_confusion": filter_confusion,
+                "markdown": markdown,
+                "html": html,
+            },
             inputs={
                 "generated": (generated, generated_digest),
                 "evaluation": (evaluation, evaluation_digest),

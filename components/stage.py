@@ -36,6 +36,7 @@ def stage_container(
     config: Any,
     manifest: Any,
     digest: Any,
+    views: dict[str, Any],
     inputs: dict[str, tuple[Any, Any]] | None = None,
     outputs: dict[str, Any] | None = None,
 ) -> dsl.ContainerSpec:
@@ -46,12 +47,18 @@ def stage_container(
         module: the stage's module.
         root, seed, config: the component's input parameters.
         manifest, digest: its output artifact and the output parameter that repeats the artifact's digest.
+        views: output artifacts that the platform's pages show, by name.
         inputs: input manifests by flag name, each with its digest parameter.
         outputs: further output parameters by name.
     """
     arguments = _common(root, seed, config, inputs or {})
     for name, path in (outputs or {}).items():
         arguments += ["--output", name, path]
+    for name, view in views.items():
+        arguments += ["--view", name, view.path]
+    for name, (artifact, _) in (inputs or {}).items():
+        arguments += ["--uri", name, artifact.uri]
+    arguments += ["--uri", "manifest", manifest.uri]
     arguments += ["--manifest", manifest.path, "--digest", digest]
     arguments += ["--executor-output", "{{$.outputs.output_file}}"]
     return _container(launch, module, arguments)

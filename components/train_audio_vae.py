@@ -3,7 +3,7 @@
 from typing import Any
 
 from kfp import dsl
-from kfp.dsl import Dataset, Input, Model, Output, OutputPath
+from kfp.dsl import Dataset, Input, Metrics, Model, Output, OutputPath
 
 from components.stage import ACCELERATOR, Launch, stage_container
 
@@ -22,6 +22,7 @@ def build(launch: Launch) -> Any:
         dataset: Input[Dataset],
         dataset_digest: str,
         manifest: Output[Model],
+        metrics: Output[Metrics],
         digest: OutputPath(str),  # type: ignore[valid-type]
     ) -> dsl.ContainerSpec:
         return stage_container(
@@ -32,6 +33,7 @@ def build(launch: Launch) -> Any:
             config=config,
             manifest=manifest,
             digest=digest,
+            views={"metrics": metrics},
             inputs={
                 "dataset": (dataset, dataset_digest),
             },

@@ -3,7 +3,7 @@
 from typing import Any
 
 from kfp import dsl
-from kfp.dsl import Dataset, Input, Model, Output, OutputPath
+from kfp.dsl import HTML, Dataset, Input, Metrics, Model, Output, OutputPath
 
 from components.stage import ACCELERATOR, Launch, stage_container
 
@@ -22,6 +22,8 @@ def build(launch: Launch) -> Any:
         latents: Input[Dataset],
         latents_digest: str,
         manifest: Output[Model],
+        metrics: Output[Metrics],
+        html: Output[HTML],
         digest: OutputPath(str),  # type: ignore[valid-type]
     ) -> dsl.ContainerSpec:
         return stage_container(
@@ -32,6 +34,7 @@ def build(launch: Launch) -> Any:
             config=config,
             manifest=manifest,
             digest=digest,
+            views={"metrics": metrics, "html": html},
             inputs={
                 "latents": (latents, latents_digest),
             },

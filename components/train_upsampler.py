@@ -3,7 +3,7 @@
 from typing import Any
 
 from kfp import dsl
-from kfp.dsl import Dataset, Input, Model, Output, OutputPath
+from kfp.dsl import Dataset, Input, Metrics, Model, Output, OutputPath
 
 from components.stage import ACCELERATOR, Launch, stage_container
 
@@ -24,6 +24,7 @@ def build(launch: Launch) -> Any:
         video_vae: Input[Model],
         video_vae_digest: str,
         manifest: Output[Model],
+        metrics: Output[Metrics],
         digest: OutputPath(str),  # type: ignore[valid-type]
     ) -> dsl.ContainerSpec:
         return stage_container(
@@ -34,6 +35,7 @@ def build(launch: Launch) -> Any:
             config=config,
             manifest=manifest,
             digest=digest,
+            views={"metrics": metrics},
             inputs={
                 "latents": (latents, latents_digest),
                 "video_vae": (video_vae, video_vae_digest),

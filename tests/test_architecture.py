@@ -8,13 +8,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [
+    {"html"},
     {"errors", "exit_codes", "markdown", "progress", "commandline"},
     {"records"},
     {"storage", "fingerprint"},
     {"sharding"},
+    {"publish"},
     {"stage"},
     {"media", "provenance"},
     {"watermark"},
+    {"views"},
     {"world"},
     {"judges"},
     {"sources"},

@@ -21,7 +21,9 @@ from pydantic import Field
 from veo_core.errors import UsageError
 from veo_core.records.base import Record
 from veo_core.records.manifest import Manifest
-from veo_core.stage import Context, Result, stage_main
+from veo_core.publish import Result, View
+from veo_core.stage import Context, stage_main
+from veo_core.storage import Store
 
 
 class SquareConfig(Record):
@@ -63,13 +65,23 @@ def run(*, numbers: Manifest | None = None, config: SquareConfig, context: Conte
     rows = sorted(rows, key=lambda row: row.number)
     table = context.store.put_table(rows, Square)
     manifest = Manifest(
-        stage=context.stage, config_digest=config.digest, rows=len(rows), tables={"squares": table}
+        stage=context.stage, config_digest=config.digest, rows=len(rows), tables={"squares": table},
+        metrics={"largest": float(rows[-1].square)},
     )
     return Result(manifest, {"sum": str(sum(row.square for row in rows))})
 
 
+def note(manifest: Manifest, store: Store) -> View:
+    squares = [row.square for row in store.get_table(manifest.tables["squares"], Square)]
+    return View(f"squares: {squares}".encode(), {"drawn": True})
+
+
+def broken(manifest: Manifest, store: Store) -> View:
+    raise RuntimeError("no ink")
+
+
 if __name__ == "__main__":
-    stage_main(run)
+    stage_main(run, views={"markdown": note, "html": broken})
 '''
 
 
@@ -131,6 +143,52 @@ def test_stage_writes_manifest_digest_outputs_and_executor_output(
         "metadata"
     ]
     assert metadata["digest"] == square.manifest.digest
+
+
+def described(square: StageRunner, *arguments: str) -> dict[str, dict[str, object]]:
+    """The metadata of each output artifact that the stage describes."""
+    path = square.folder / "executor.json"
+    process = square(*arguments, "--executor-output", str(path), config={"upto": 4})
+    assert process.returncode == 0, process.stderr
+    artifacts = json.loads(path.read_text())["artifacts"]
+    return {name: entry["artifacts"][0]["metadata"] for name, entry in artifacts.items()}
+
+
+def test_figures_of_the_manifest_are_shown(square: StageRunner, tmp_path: Path) -> None:
+    metadata = described(square, "--view", "metrics", str(tmp_path / "metrics"))
+    assert metadata["metrics"] == {"rows": 4, "largest": 9.0}
+    assert json.loads((tmp_path / "metrics").read_text()) == metadata["metrics"]
+
+
+def test_view_leads_to_its_manifest_and_to_those_that_it_was_made_from(
+    square: StageRunner, tmp_path: Path
+) -> None:
+    assert square(config={"upto": 3}).returncode == 0
+    before = square.manifest
+    (tmp_path / "numbers").write_bytes(before.to_bytes())
+    metadata = described(
+        square, "--numbers", str(tmp_path / "numbers"), "--view", "markdown", str(tmp_path / "note"),
+        "--uri", "numbers", "gs://b/numbers", "--uri", "manifest", "gs://b/squares",
+    )  # fmt: skip
+    assert (tmp_path / "note").read_text() == "squares: [0, 1, 4, 9]"
+    assert metadata["markdown"] == {
+        "drawn": True, "stage": "square", "rows": 4, "config_digest": square.manifest.config_digest,
+        "manifest_digest": square.manifest.digest, "manifest_uri": "gs://b/squares",
+        "input_numbers_digest": before.digest, "input_numbers_uri": "gs://b/numbers",
+    }  # fmt: skip
+    assert "gs://b/squares" not in str(metadata["manifest"])
+
+
+def test_view_that_cannot_be_drawn_says_so_and_costs_no_work(square: StageRunner, tmp_path: Path) -> None:
+    metadata = described(square, "--view", "html", str(tmp_path / "html"))
+    problem = "html could not be drawn: RuntimeError: no ink"
+    assert metadata["html"]["problem"] == problem
+    assert (tmp_path / "html").read_text() == f"{problem}\n"
+    assert square.manifest.rows == 4
+
+
+def test_view_that_the_stage_does_not_have_is_one_line(square: StageRunner, tmp_path: Path) -> None:
+    assert "no view 'pdf'" in one_line(square("--view", "pdf", str(tmp_path / "pdf"), config={"upto": 3}))
 
 
 def test_stage_result_does_not_depend_on_the_number_of_workers(square: StageRunner) -> None:

@@ -4,7 +4,10 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+from veo_core.html import plain
+
+# What opens code, emphasis, links, pictures, struck words or a cell; underscores within words do not.
+_MARKUP = re.compile(r"[\\`*\[\]~|]|(?<!\w)_|_(?!\w)")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -15,5 +18,4 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def text(value: object) -> str:
     """One line without markup; control characters, and those that reverse text, are shown as U+FFFD."""
-    plain = _CONTROL.sub("\ufffd", " ".join(str(value).split()))
-    return html.escape(plain, quote=False).replace("|", "\\|").replace("[", "&#91;")
+    return html.escape(_MARKUP.sub(r"\\\g<0>", " ".join(plain(value).split())), quote=False)

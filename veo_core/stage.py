@@ -5,7 +5,8 @@ A stage is a module with one typed function,
     def run(*, <name>: Manifest, ..., config: SomeConfig, context: Context) -> Manifest | Result
 
 and `stage_main(run)` under `if __name__ == "__main__"`. The command line follows from the signature:
-`--<name> PATH --<name>-digest SHA256` for each input manifest, `--config` for the configuration.
+`--<name> PATH --<name>-digest SHA256` for each input manifest, `--config` for the configuration. What
+platforms are to show of it besides its figures, its `VIEWS`, is drawn from the manifest.
 """
 
 import argparse
@@ -17,13 +18,14 @@ import sys
 import traceback
 import typing
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from veo_core.commandline import Parser
 from veo_core.errors import UsageError
 from veo_core.fingerprint import module_fingerprint
+from veo_core.publish import Result, Views, add_output_flags, check_views, publish, write
 from veo_core.records.base import Record, canonical_json, read_yaml, sha256_bytes
 from veo_core.records.manifest import Manifest
 from veo_core.sharding import ExecutorName, ShardJob, ShardRows, run_jobs, shards_of, share_of
@@ -31,28 +33,6 @@ from veo_core.storage import Store
 
 T = TypeVar("T")
 ResultT = TypeVar("ResultT", bound=Record)
-
-
-@dataclass(frozen=True)
-class External:
-    """An output artifact that is kept by another service, such as a model in a registry.
-
-    Attributes:
-        uri: its address there.
-        metadata: what the orchestrator records with it.
-    """
-
-    uri: str
-    metadata: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Result:
-    """A stage's manifest, its further output parameters by name, and its external artifacts by name."""
-
-    manifest: Manifest
-    outputs: dict[str, str] = field(default_factory=dict)
-    artifacts: dict[str, External] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -165,10 +145,12 @@ def default_executor() -> ExecutorName:
     return typing.cast(ExecutorName, name)
 
 
-def stage_main(run: Callable[..., Manifest | Result], argv: Sequence[str] | None = None) -> NoReturn:
+def stage_main(
+    run: Callable[..., Manifest | Result], argv: Sequence[str] | None = None, *, views: Views | None = None
+) -> NoReturn:
     """Run a stage from the command line and exit: 0 done, 2 bad usage or input, 1 unexpected."""
     try:
-        _run_stage(run, argv)
+        _run_stage(run, argv, views or {})
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -180,7 +162,7 @@ def stage_main(run: Callable[..., Manifest | Result], argv: Sequence[str] | None
     sys.exit(0)
 
 
-def _run_stage(run: Callable[..., Manifest | Result], argv: Sequence[str] | None) -> None:
+def _run_stage(run: Callable[..., Manifest | Result], argv: Sequence[str] | None, views: Views) -> None:
     run = _importable(run)
     interface = interface_of(run)
     parser = stage_parser(interface)
@@ -188,6 +170,7 @@ def _run_stage(run: Callable[..., Manifest | Result], argv: Sequence[str] | None
     part = Part.parse(arguments.part) if arguments.part else None
     if part is None and not arguments.manifest:
         parser.error("the following arguments are required: --manifest")
+    check_views(views, arguments)
     config = _parse_config(interface.config, arguments.config)
     manifests: dict[str, Manifest | None] = {}
     for name in interface.inputs:
@@ -216,7 +199,8 @@ def _run_stage(run: Callable[..., Manifest | Result], argv: Sequence[str] | None
     if isinstance(result, Manifest):
         result = Result(result)
     if _first():
-        _publish(result, arguments)
+        inputs = {name: manifest.digest for name, manifest in manifests.items() if manifest}
+        publish(result, views, inputs, context.store, arguments)
 
 
 def _run_part(
@@ -232,7 +216,7 @@ def _run_part(
     except PartFinished as finished:
         print(f"{context.stage} {arguments.part}: {finished}", file=sys.stderr)
     if arguments.digest and _first():
-        _write(arguments.digest, f"{context.key} {arguments.part}".encode())
+        write(arguments.digest, f"{context.key} {arguments.part}".encode())
 
 
 def _first() -> bool:
@@ -299,7 +283,6 @@ def stage_parser(interface: Interface) -> Parser:
         parser.add_argument(f"--{flag}-digest", default="", metavar="SHA256", help="its expected digest")
     parser.add_argument("--config", default="{}", metavar="JSON", help="configuration: JSON text or a file")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default 0)")
-    parser.add_argument("--manifest", metavar="PATH", help="where to write the manifest")
     parser.add_argument(
         "--part",
         metavar="I/N",
@@ -311,16 +294,7 @@ def stage_parser(interface: Interface) -> Parser:
         choices=typing.get_args(ExecutorName),
         help="processes of this machine or Ray Data (default: VEO_EXECUTOR, else pool)",
     )
-    parser.add_argument("--digest", metavar="PATH", help="where to write the manifest's digest")
-    parser.add_argument(
-        "--output",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "PATH"),
-        help="where to write the output parameter NAME",
-    )
-    parser.add_argument("--executor-output", metavar="PATH", help="where to write KFP's executor output")
+    add_output_flags(parser)
     return parser
 
 
@@ -344,32 +318,3 @@ def read_manifest(path: str | Path, digest: str = "") -> Manifest:
     if digest and manifest.digest != digest:
         raise UsageError(f"{path}: its digest is {manifest.digest}, expected {digest}")
     return manifest
-
-
-def _publish(result: Result, arguments: argparse.Namespace) -> None:
-    manifest = result.manifest
-    missing = [name for name, _ in arguments.output if name not in result.outputs]
-    if missing:
-        raise UsageError(f"--output: this stage has no output {missing[0]!r}")
-    for name, path in arguments.output:
-        _write(path, result.outputs[name].encode())
-    if arguments.executor_output:
-        metadata: dict[str, Any] = {"stage": manifest.stage, "digest": manifest.digest, "rows": manifest.rows}
-        if manifest.counts:
-            metadata |= manifest.counts.model_dump()
-        metadata |= manifest.metrics
-        described = {"manifest": {"metadata": metadata}}
-        described |= {name: asdict(artifact) for name, artifact in result.artifacts.items()}
-        artifacts = {name: {"artifacts": [artifact]} for name, artifact in described.items()}
-        _write(arguments.executor_output, canonical_json({"artifacts": artifacts}))
-    if arguments.digest:
-        _write(arguments.digest, manifest.digest.encode())
-    _write(arguments.manifest, manifest.to_bytes())
-
-
-def _write(path: str, data: bytes) -> None:
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.part")
-    part.write_bytes(data)
-    part.replace(target)

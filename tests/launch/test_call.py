@@ -27,6 +27,17 @@ def test_files_are_told_from_values(tmp_path):
     }
 
 
+def test_views_are_files_and_addresses_say_where_the_orchestrator_has_them(tmp_path):
+    place = ["--uri", "latents", "s3://b/latents"]
+    found = call(tmp_path, "--view", "html", "/out/html", *place)
+    assert found.outputs["view html"] == Path("/out/html")
+    assert found.addresses == tuple(place)
+    moved = found.moved(Path("/f")).arguments
+    assert " ".join(place) in " ".join(moved)
+    assert "--view html /f/view-html" in " ".join(moved)
+    assert found.key == call(tmp_path).key
+
+
 def test_moved_call_names_the_same_values_and_its_files_in_the_folder(tmp_path):
     line = call(tmp_path, "--output", "model", "/out/model").moved(Path("/f")).arguments
     moved = ["--latents", "/f/latents", "--manifest", "/f/manifest", "--output", "model", "/f/output-model"]

@@ -17,6 +17,7 @@ from veo_core.stage import Context, read_manifest
 from veo_core.storage import Store
 from veo_core.train import base
 from veo_core.train.checkpoint import Checkpoint, Commit
+from veo_core.train.pages import training_page
 
 sys.path.append(str(Path(__file__).parents[1] / "train"))
 
@@ -51,6 +52,7 @@ def asked(tmp_path, store):
         "--latents", str(tmp_path / "latents.json"), "--latents-digest", latents.digest,
         "--manifest", str(tmp_path / "out/base.json"), "--digest", str(tmp_path / "out/digest"),
         "--executor-output", str(tmp_path / "out/executor.json"),
+        "--view", "html", str(tmp_path / "out/html"), "--uri", "latents", "s3://bucket/latents",
     ]  # fmt: skip
 
 
@@ -83,6 +85,9 @@ def test_stage_on_two_machines_gives_the_step_the_outputs_that_one_process_makes
     assert made.metrics == pytest.approx(expected.metrics, abs=1e-4)
     output = json.loads((tmp_path / "out/executor.json").read_text())
     assert output["artifacts"]["manifest"]["artifacts"][0]["metadata"]["digest"] == made.digest
+    shown = output["artifacts"]["html"]["artifacts"][0]["metadata"]
+    assert (shown["manifest_digest"], shown["input_latents_uri"]) == (made.digest, "s3://bucket/latents")
+    assert (tmp_path / "out/html").read_bytes() == training_page(made, store).content
     (job,) = cluster.created
     assert "base: 4/4 steps" in log  # of the first machine, while it ran
     assert cluster.deleted == [job["metadata"]["name"]]

@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "curate"))
 from packing import Packed, make_clip, pack
 from synthetic_run import SyntheticRun
 
+from veo_core.curate.pages import VIEWS
 from veo_core.records.clip import Clip, ClipSignature, Description, NearPair, Source
 from veo_core.records.ledger import Counts, Decision
 from veo_core.records.manifest import Manifest
@@ -56,7 +57,7 @@ class CuratedRun:
             if until and stage == until:
                 run.task(stage, None, state="FAILED", reason="the judge server was gone")
                 break
-            run.task(stage, manifest)
+            run.task(stage, manifest, VIEWS if stage == "package" else None)
         run.write()
         for clip in self.all:
             answer = {

@@ -12,6 +12,7 @@ from veo_core.evaluate.compare import Difference, Promotion
 from veo_core.evaluate.intervals import wilson
 from veo_core.evaluate.records import AttributeScore, ClipScore, SummaryRow
 from veo_core.media.encode import encode
+from veo_core.publish import Views
 from veo_core.records.base import canonical_json, sha256_bytes
 from veo_core.records.clip import Clip, MediaFacts, Signals, Source
 from veo_core.records.generated import ModelFiles
@@ -69,13 +70,17 @@ class SyntheticRun:
     state: str = "SUCCEEDED"
     tasks: list[TaskRecord] = field(default_factory=list)
 
-    def task(self, name: str, manifest: Manifest | None = None, **fields: object) -> None:
+    def task(
+        self, name: str, manifest: Manifest | None = None, views: Views | None = None, **fields: object
+    ) -> None:
         outputs = {}
-        if manifest is not None:
-            path = self.folder / "artifacts" / name / "manifest"
+        files = {} if manifest is None else {"manifest": manifest.to_bytes()}
+        files |= {view: draw(manifest, self.store).content for view, draw in (views or {}).items()}
+        for artifact, data in files.items():
+            path = self.folder / "artifacts" / name / artifact
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(manifest.to_bytes())
-            outputs["manifest"] = [ArtifactRecord(uri=str(path), sha256=manifest.digest)]
+            path.write_bytes(data)
+            outputs[artifact] = [ArtifactRecord(uri=str(path), sha256=sha256_bytes(data))]
         index = len(self.tasks)
         log = self.folder / "tasks" / name / "log.txt"
         log.parent.mkdir(parents=True, exist_ok=True)

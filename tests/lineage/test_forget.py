@@ -113,13 +113,14 @@ class Place:
         for evidence in (gather(folder, self.store) for folder in sorted(self.runs.iterdir())):
             for stage in evidence.stages:
                 if stage.manifest is not None:
-                    data = stage.manifest.to_bytes()
-                    path = self.cache / "objects" / stage.manifest.digest[:2] / stage.manifest.digest
-                    path.parent.mkdir(exist_ok=True)
-                    path.write_bytes(data)
+                    kept = {}
+                    for name, (artifact,) in stage.task.outputs.items():
+                        path = self.cache / "objects" / artifact.sha256[:2] / artifact.sha256
+                        path.parent.mkdir(exist_ok=True)
+                        path.write_bytes(Path(artifact.uri).read_bytes())
+                        kept[name] = CachedArtifact(sha256=artifact.sha256, files={"": artifact.sha256})
                     parts = KeyParts(component=stage.task.name, command=[evidence.folder.name])
-                    kept = CachedArtifact(sha256=stage.manifest.digest, files={"": stage.manifest.digest})
-                    entry = Entry(run_id="r", task=stage.task.name, artifacts={"manifest": kept})
+                    entry = Entry(run_id="r", task=stage.task.name, artifacts=kept)
                     body = entry.to_bytes()
                     target = self.cache / "entries" / parts.digest
                     target.write_bytes(sha256_bytes(body).encode() + b"\n" + body)
@@ -187,6 +188,17 @@ def test_nothing_of_a_forgotten_source_is_left_anywhere(place):
     assert set(holding(left, clip.source.file.sha256.encode())) == {
         name for name in notes if clip.source.file.sha256.encode() in left[name]
     }
+
+
+def test_what_platforms_showed_of_a_changed_stage_goes_with_its_old_manifest(place):
+    before = load_run(place.runs, "run-1").tasks[-1].outputs
+    assert place.target.clip_id in Path(before["html"][0].uri).read_text()
+    place.forget(place.target.source.source_id)
+    after = load_run(place.runs, "run-1").tasks[-1].outputs
+    assert after["manifest"][0].sha256 == place.manifest("run-1", "package").digest
+    for name in ("html", "markdown"):
+        assert after[name][0].sha256 == ""
+        assert not Path(after[name][0].uri).exists()
 
 
 def test_datasets_are_whole_again_without_the_source(place):

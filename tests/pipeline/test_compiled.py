@@ -12,6 +12,7 @@ from pipelines.compile import committed_targets, compile_target, compiled_path
 from pipelines.pipeline import PIPELINES
 from pipelines.targets.embedded import EMBEDDED
 from veo_core.cli.recipe import CURATION, STAGES, load_recipe, parameters
+from veo_core.publish import METRICS
 from veo_core.stage import interface_of, stage_parser
 
 ORDER = [
@@ -106,9 +107,27 @@ def test_component_commands_fit_the_command_lines_of_their_stages(ir: dict[str, 
         values = [
             {"{{$.inputs.parameters['seed']}}": "7"}.get(argument, argument) for argument in container["args"]
         ]
-        interface = interface_of(importlib.import_module(module).run)
-        stage_parser(interface).parse_args(values)
+        stage = importlib.import_module(module)
+        interface = interface_of(stage.run)
+        asked = stage_parser(interface).parse_args(values)
+        if not asked.part:
+            assert {name for name, _ in asked.view} == {METRICS, *getattr(stage, "VIEWS", {})}
+            assert {name for name, _ in asked.uri} == {"manifest", *interface.inputs}
     assert modules == set(list(STAGES.values())[: LENGTH[pipeline]])
+
+
+def test_views_have_the_types_that_platforms_draw_and_no_stage_reads_them(ir: dict[str, Any]) -> None:
+    drawn = {"metrics": "Metrics", "markdown": "Markdown", "html": "HTML"}
+    for component in ir["components"].values():
+        for name, artifact in component.get("outputDefinitions", {}).get("artifacts", {}).items():
+            if name not in ("manifest", "vertex_model"):
+                kind = drawn.get(name, "ClassificationMetrics")
+                assert artifact["artifactType"]["schemaTitle"] == f"system.{kind}"
+    for dag in dags(ir):
+        for task in dag["tasks"].values():
+            for source in task.get("inputs", {}).get("artifacts", {}).values():
+                output = source.get("taskOutputArtifact", {"outputArtifactKey": "manifest"})
+                assert output["outputArtifactKey"] == "manifest"
 
 
 @pytest.mark.parametrize("preset", ["smoke", "world", "world-full", "footage"])

@@ -59,10 +59,35 @@ def test_every_curation_stage_reconciles_and_accounts_for_each_item(finished: Wo
         received = counts.kept
 
 
+def views(place: Workplace) -> dict[str, dict[str, str]]:
+    """The digest of each file beside the manifest, by stage and name."""
+    return {
+        stage: {name: group[0].sha256 for name, group in task.outputs.items() if name != "manifest"}
+        for stage, task in place.tasks().items()
+    }
+
+
 def test_second_run_is_all_cache_hits(finished: Workplace) -> None:
+    shown = views(finished)
     process = finished.run()
     assert process.returncode == 0, process.stderr
     assert {task.state for task in finished.latest.tasks} == {"CACHED"}
+    assert views(finished) == shown
+
+
+def test_every_stage_shows_its_figures_and_those_that_people_look_at_a_page(finished: Workplace) -> None:
+    tasks = finished.tasks()
+    assert all(task.outputs["metrics"][0].sha256 for task in tasks.values())
+    for stage in ("package", "train-base", "evaluate", "safety-evaluation"):
+        (page,) = tasks[stage].outputs["html"]
+        assert page.metadata["manifest_digest"] == finished.manifest(stage).digest
+        assert 10_000 < Path(page.uri).stat().st_size < 4_000_000
+    for task in tasks.values():
+        for group in task.outputs.values():
+            assert "problem" not in group[0].metadata, task.name
+    (matrix,) = tasks["safety-evaluation"].outputs["filter_confusion"]
+    rows = matrix.metadata["confusionMatrix"]["rows"]
+    assert sum(sum(row["row"]) for row in rows) > 100
 
 
 @pytest.mark.slow

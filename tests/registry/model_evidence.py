@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from veo_core.evaluate.following import score_attributes
 from veo_core.evaluate.intervals import wilson
 from veo_core.evaluate.records import ClipScore, EvaluationSummary, SeenObject, SummaryRow
+from veo_core.publish import Result
 from veo_core.records.base import sha256_bytes
 from veo_core.records.clip import Clip, MediaFacts, Signals, Source
 from veo_core.records.files import FileRef, TableRef
@@ -28,7 +29,7 @@ from veo_core.safety.records import (
     Waiver,
 )
 from veo_core.safety.signatures import signed
-from veo_core.stage import Context, Result
+from veo_core.stage import Context
 from veo_core.storage import Store
 from veo_core.world.grammar import parse, prompt_suite
 

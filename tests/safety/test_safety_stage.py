@@ -18,6 +18,7 @@ from veo_core.generate.request import Request
 from veo_core.media.decode import decode
 from veo_core.media.encode import encode
 from veo_core.moderation.categories import CATEGORIES, GENERAL_CATEGORIES
+from veo_core.publish import Result
 from veo_core.records.base import sha256_bytes
 from veo_core.records.generated import GeneratedClip, RefusedPrompt
 from veo_core.records.manifest import Manifest
@@ -25,7 +26,7 @@ from veo_core.safety.marks import MarkRead
 from veo_core.safety.people import PersonReading
 from veo_core.safety.records import Decision, Policy, SafetyReport, SafetyVerdict
 from veo_core.safety.safety_evaluation import SafetyConfig, run
-from veo_core.stage import Context, Result
+from veo_core.stage import Context
 from veo_core.storage import Store
 from veo_core.watermark.keys import KEY_VARIABLE
 from veo_core.world.faults import FaultRates

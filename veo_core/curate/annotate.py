@@ -9,6 +9,7 @@ from veo_core.curate.claims import ClaimLimits, Contradiction, contradiction
 from veo_core.curate.clip_evidence import ClipEvidence
 from veo_core.curate.decisions import ClipTable, ClipWriter
 from veo_core.curate.judging import Text, ask_about, judge_metrics, judge_version, record_unanswered
+from veo_core.curate.note import VIEWS
 from veo_core.curate.privacy import scrub
 from veo_core.curate.skipped import keep_all
 from veo_core.judges.client import Answered
@@ -197,4 +198,4 @@ def _cleaned(answer: AnnotationAnswer, *, heard: bool) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    stage_main(run)
+    stage_main(run, views=VIEWS)

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from veo_core.curate.decisions import LedgerWriter
+from veo_core.curate.note import VIEWS
 from veo_core.errors import UsageError
 from veo_core.records.clip import Source
 from veo_core.records.ledger import Decision
@@ -110,4 +111,4 @@ def _downloads(kind: str, policy: DownloadPolicy, config: CollectConfig, store: 
 
 
 if __name__ == "__main__":
-    stage_main(run)
+    stage_main(run, views=VIEWS)

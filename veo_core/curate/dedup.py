@@ -18,6 +18,7 @@ from veo_core.curate.dedup_index import Index
 from veo_core.curate.dedup_judging import PROMPT, Judged, ask_same_scene
 from veo_core.curate.dedup_partitions import Int64, merge
 from veo_core.curate.dedup_search import Pairs, Search, SearchConfig
+from veo_core.curate.note import VIEWS
 from veo_core.curate.skipped import keep_all
 from veo_core.errors import UsageError
 from veo_core.judges.config import JudgeConfig
@@ -247,4 +248,4 @@ def _histogram(values: npt.NDArray[np.float64]) -> list[int]:
 
 
 if __name__ == "__main__":
-    stage_main(run)
+    stage_main(run, views=VIEWS)

@@ -11,6 +11,7 @@ from veo_core.curate.judging import (
     key_frame_question,
     record_unanswered,
 )
+from veo_core.curate.note import VIEWS
 from veo_core.curate.privacy import scrub
 from veo_core.curate.skipped import keep_all
 from veo_core.judges.client import Answered
@@ -92,4 +93,4 @@ def _description(given: Answered[DescriptionAnswer], config: DescribeConfig) -> 
 
 
 if __name__ == "__main__":
-    stage_main(run)
+    stage_main(run, views=VIEWS)

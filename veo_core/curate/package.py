@@ -8,6 +8,7 @@ from pydantic import Field
 
 from veo_core.curate.card import describe_dataset
 from veo_core.curate.decisions import ClipTable, ClipWriter
+from veo_core.curate.pages import VIEWS
 from veo_core.curate.plan import Kind, Plan, Survey
 from veo_core.curate.shards import shard_writer
 from veo_core.curate.splits import Families, Splitter, page_of
@@ -171,4 +172,4 @@ def _pairs(clip: Clip) -> Iterator[Pair]:
 
 
 if __name__ == "__main__":
-    stage_main(run)
+    stage_main(run, views=VIEWS)

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from veo_core.curate.decisions import LedgerWriter
 from veo_core.curate.hash_list import HashListConfig, hash_lists
+from veo_core.curate.note import VIEWS
 from veo_core.curate.produce import FileReport, ShotReport, Spec, produce
 from veo_core.errors import ItemError, UsageError
 from veo_core.media.isolate import run_isolated
@@ -232,4 +233,4 @@ def _collected(source: Source, report: FileReport, shot: ShotReport, output: Pat
 
 
 if __name__ == "__main__":
-    stage_main(run)
+    stage_main(run, views=VIEWS)

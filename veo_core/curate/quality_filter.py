@@ -25,6 +25,7 @@ from veo_core.curate.judging import (
     key_frame_question,
     record_unanswered,
 )
+from veo_core.curate.note import VIEWS
 from veo_core.curate.redact import Redacted, Redaction, redact_all
 from veo_core.curate.signal_rules import SIGNAL_RULES, SignalRule, Thresholds, broken_rule
 from veo_core.curate.skipped import keep_all
@@ -179,4 +180,4 @@ def _boxes(flags: tuple[Flag, ...]) -> str:
 
 
 if __name__ == "__main__":
-    stage_main(run)
+    stage_main(run, views=VIEWS)

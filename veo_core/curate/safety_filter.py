@@ -18,6 +18,7 @@ from veo_core.curate.judging import (
     key_frame_question,
     record_unanswered,
 )
+from veo_core.curate.note import VIEWS
 from veo_core.curate.safety_policy import (
     CATEGORIES,
     SafetyAnswer,
@@ -128,4 +129,4 @@ def _decide(
 
 
 if __name__ == "__main__":
-    stage_main(run)
+    stage_main(run, views=VIEWS)

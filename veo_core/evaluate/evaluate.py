@@ -19,6 +19,7 @@ from veo_core.evaluate.memorise import (
 from veo_core.evaluate.metrics.catalogue import BY_NAME, METRICS, OTHER_METRICS
 from veo_core.evaluate.metrics.following import confusions
 from veo_core.evaluate.networks import NetworksConfig, open_networks, torch_is_missing
+from veo_core.evaluate.pages import VIEWS
 from veo_core.evaluate.records import (
     ClipFeatures,
     ClipScore,
@@ -261,4 +262,4 @@ def _show(rows: list[SummaryRow]) -> None:
 
 
 if __name__ == "__main__":
-    stage_main(run)
+    stage_main(run, views=VIEWS)

@@ -8,7 +8,8 @@ from veo_core.errors import UsageError
 from veo_core.records.base import canonical_json, sha256_bytes
 
 _PLAIN = {"root", "seed", "part", "executor"}
-_OUTPUTS = {"manifest", "digest", "executor-output"}
+_OUTPUTS = {"manifest", "digest", "executor-output", "output", "view"}
+_PAIRS = {"output", "view", "uri"}
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,15 @@ class StageCall:
     Attributes:
         module: the stage's module.
         plain: arguments that name no files.
-        inputs, outputs: its files by flag; an output parameter NAME by "output NAME".
+        inputs, outputs: its files by flag; an output parameter NAME by "output NAME", a view by "view NAME".
+        addresses: arguments that say where the orchestrator keeps manifests.
     """
 
     module: str
     plain: tuple[str, ...]
     inputs: dict[str, Path]
     outputs: dict[str, Path]
+    addresses: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, module: str, arguments: Sequence[str]) -> "StageCall":
@@ -36,7 +39,8 @@ class StageCall:
         call = cls(module, (), {}, {})
         rest = [part for argument in arguments for part in _split(argument)]
         while rest:
-            flag, count = rest[0].removeprefix("--"), 2 if rest[0] == "--output" else 1
+            flag = rest[0].removeprefix("--")
+            count = 2 if flag in _PAIRS else 1
             if not rest[0].startswith("--") or len(rest) <= count:
                 raise UsageError(f"{module}: {rest[0]!r}: its arguments must be flags, each with its value")
             values, rest = rest[1 : count + 1], rest[count + 1 :]
@@ -45,7 +49,9 @@ class StageCall:
 
     def _with(self, flag: str, values: Sequence[str]) -> "StageCall":
         path = Path(values[-1])
-        if flag == "output" or flag in _OUTPUTS:
+        if flag == "uri":
+            return replace(self, addresses=(*self.addresses, "--uri", *values))
+        if flag in _OUTPUTS:
             return replace(self, outputs={**self.outputs, " ".join([flag, *values[:-1]]): path})
         inline = flag == "config" and values[0].lstrip().startswith("{")
         if inline or flag in _PLAIN or flag.endswith("-digest"):
@@ -98,7 +104,7 @@ class StageCall:
     @property
     def arguments(self) -> list[str]:
         """The command line."""
-        line = list(self.plain)
+        line = [*self.plain, *self.addresses]
         for flag, path in {**self.inputs, **self.outputs}.items():
             line += [f"--{flag.split()[0]}", *flag.split()[1:], str(path)]
         return line

@@ -165,7 +165,7 @@ def local_path(folder: Path, uri: str) -> Path:
     if path.is_absolute() and not path.is_relative_to(folder) and folder.name in path.parts:
         last = len(path.parts) - path.parts[::-1].index(folder.name)
         path = Path(*path.parts[last:])
-    inside = _inside(folder, str(path))
+    inside = inside(folder, str(path))
     if inside is None:
         raise UsageError(f"{uri} is not in the run's folder")
     return inside

@@ -13,7 +13,7 @@ from veo_core.records.dataset import DatasetSpec, Shard
 from veo_core.records.files import FileRef, TableRef
 from veo_core.records.ledger import Counts
 from veo_core.records.manifest import Manifest
-from veo_core.records.run import Change, RunRecord, TaskRecord
+from veo_core.records.run import ArtifactRecord, Change, RunRecord, TaskRecord
 from veo_core.storage import Store
 from veo_core.storage.published import published
 
@@ -73,10 +73,17 @@ def plan_rewrite(
 
 
 def apply_rewrite(folder: Path, rewrite: Rewrite, change: Change) -> None:
-    """Write a run's new manifests, then its record, each in one step."""
+    """Write a run's new manifests, then its record, each in one step.
+
+    What platforms showed of a stage tells of its old manifest, with clips to play: it goes first.
+    """
     run = _read(folder)
     tasks = list(run.tasks)
     for index, manifest in rewrite.manifests.items():
+        for artifact in _others(tasks[index]):
+            shown = local_path(folder, artifact.uri)
+            if shown.resolve().is_relative_to(folder.resolve()):
+                shown.unlink(missing_ok=True)
         path = local_path(folder, tasks[index].outputs["manifest"][0].uri)
         _replace(path, manifest.to_bytes())
         tasks[index] = _with_digest(tasks[index], manifest.digest)
@@ -204,9 +211,20 @@ def _paths(manifest: Manifest) -> set[str]:
     return {ref.path for ref in (*manifest.tables.values(), *manifest.files.values(), *manifest.shards)}
 
 
+def _others(task: TaskRecord) -> list[ArtifactRecord]:
+    """The files beside a task's manifest, which show what it holds."""
+    found = [artifact for name, group in task.outputs.items() if name != "manifest" for artifact in group]
+    return [artifact for artifact in found if artifact.sha256 and "://" not in artifact.uri]
+
+
 def _with_digest(task: TaskRecord, digest: str) -> TaskRecord:
-    artifact, *others = task.outputs["manifest"]
-    outputs = task.outputs | {"manifest": [artifact.model_copy(update={"sha256": digest}), *others]}
+    """The task with another manifest, and without what was beside it."""
+    artifact, *more = task.outputs["manifest"]
+    gone, others = {"sha256": "", "metadata": {}}, _others(task)
+    outputs = {
+        name: [view.model_copy(update=gone) if view in others else view for view in group]
+        for name, group in task.outputs.items()
+    } | {"manifest": [artifact.model_copy(update={"sha256": digest}), *more]}
     parameters = dict(task.output_parameters)
     if "digest" in parameters:
         parameters["digest"] = digest

@@ -1,6 +1,5 @@
-"""Times, sizes and data as people read them."""
+"""Times, sizes and digests as people read them."""
 
-import base64
 from datetime import UTC, datetime
 
 
@@ -43,8 +42,3 @@ def size(count: int | None) -> str:
 def short(digest: str) -> str:
     """The first characters of a digest."""
     return digest[:12]
-
-
-def data_uri(data: bytes, kind: str) -> str:
-    """`data` as a URI that needs no request."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -6,8 +6,8 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
+from veo_core.html import Html, element, join
 from veo_core.lineage.evidence import Evidence, gather
-from veo_core.lineage.html import Html, element, join
 from veo_core.lineage.sections.curves import curves_section
 from veo_core.lineage.sections.funnel import funnel_section
 from veo_core.lineage.sections.gallery import gallery_section

@@ -12,6 +12,7 @@ from veo_core.curate.funnel import filter_quality, passed_on
 from veo_core.errors import UsageError
 from veo_core.evaluate.records import EvaluationSummary
 from veo_core.provenance.claim import PRODUCT, product_version
+from veo_core.publish import External, Result, View, Views
 from veo_core.records.base import Record
 from veo_core.records.clip import Clip
 from veo_core.records.generated import GeneratedClip, ModelFiles
@@ -32,7 +33,7 @@ from veo_core.registry.records import (
 from veo_core.registry.remote import Registration, open_remote
 from veo_core.safety.gate import Bindings, decide
 from veo_core.safety.records import Decision, Policy, SafetyReport, SignOffs
-from veo_core.stage import Context, External, Result, stage_main
+from veo_core.stage import Context, stage_main
 from veo_core.storage import Store
 from veo_core.storage.published import published
 
@@ -253,5 +254,13 @@ def _training_data(dataset: Manifest, store: Store) -> TrainingData:
     )
 
 
+def model_note(manifest: Manifest, store: Store) -> View:
+    """The model card, in Markdown."""
+    return View(store.get_bytes(manifest.files["card"]))
+
+
+VIEWS: Views = {"markdown": model_note}
+
+
 if __name__ == "__main__":
-    stage_main(run)
+    stage_main(run, views=VIEWS)

@@ -167,17 +167,22 @@ class CacheStore:
         """Delete what tasks produced where `is_stale` says so of any of their files' bytes.
 
         Returns:
-            The number of entries that are gone; their tasks will run anew.
+            The number of entries that are gone; their tasks will run anew. What else these produced, and no
+            other task, goes with them.
         """
         stale = {path.name for path in self.folder.glob("objects/*/*") if is_stale(path.read_bytes())}
-        gone = 0
+        gone, beside, kept = 0, set[str](), set[str]()
         for path in sorted(self.folder.glob("entries/*")):
             entry = _read(path, Entry)
             artifacts = entry.artifacts.values() if entry else ()
-            if any(stale & set(artifact.files.values()) for artifact in artifacts):
+            files = {digest for artifact in artifacts for digest in artifact.files.values()}
+            if stale & files:
+                beside |= files
                 path.unlink(missing_ok=True)
                 gone += 1
-        for digest in stale:
+            else:
+                kept |= files
+        for digest in stale | (beside - kept):
             self._object(digest).unlink(missing_ok=True)
         return gone
 

@@ -16,6 +16,7 @@ from veo_core.moderation.categories import HAZARD
 from veo_core.moderation.filter import FilterPolicy, rule_on_prompts
 from veo_core.moderation.red_team import Attack, attack_suite
 from veo_core.moderation.verdicts import Ruling, Verdict, ruling_of, unjudged
+from veo_core.publish import Result
 from veo_core.records.base import Record, sha256_bytes
 from veo_core.records.generated import GeneratedClip, RefusedPrompt
 from veo_core.records.manifest import Manifest
@@ -24,6 +25,7 @@ from veo_core.safety.assurance import AssuranceSuite, load_suite
 from veo_core.safety.bias import UNSPECIFIED, audit_world, world_targets
 from veo_core.safety.gate import Bindings, decide
 from veo_core.safety.marks import MarkRead, read_back, require_keys, unmarked_figure
+from veo_core.safety.pages import VIEWS
 from veo_core.safety.people import QUESTION, PersonReading, PersonSeen, audit_people, reading_of
 from veo_core.safety.records import (
     Approval,
@@ -37,7 +39,7 @@ from veo_core.safety.records import (
     Waiver,
 )
 from veo_core.safety.views import ClipView, view_clips
-from veo_core.stage import Context, Result, stage_main
+from veo_core.stage import Context, stage_main
 from veo_core.storage.published import published
 from veo_core.world.grammar import Suite, prompt_suite
 
@@ -326,4 +328,4 @@ def _figure(name: FigureName, rulings: Sequence[Ruling], *, bad_when_unsafe: boo
 
 
 if __name__ == "__main__":
-    stage_main(run)
+    stage_main(run, views=VIEWS)

@@ -23,6 +23,7 @@ from veo_core.stage import Context, stage_main
 from veo_core.train.captions import Captions
 from veo_core.train.films import FilmSamples
 from veo_core.train.loop import FitConfig, fit
+from veo_core.train.pages import VIEWS
 from veo_core.train.publish import training_manifest
 from veo_core.train.runtime import Runtime
 
@@ -174,4 +175,4 @@ class BatchSource:
 
 
 if __name__ == "__main__":
-    stage_main(run)
+    stage_main(run, views=VIEWS)

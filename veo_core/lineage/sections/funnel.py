@@ -4,13 +4,13 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 
+from veo_core.html import Html, data_uri, element
 from veo_core.lineage.evidence import Evidence
-from veo_core.lineage.format import data_uri, short
-from veo_core.lineage.html import Html, element
-from veo_core.lineage.svg import stacked_bar
+from veo_core.lineage.format import short
 from veo_core.records.clip import Clip
 from veo_core.records.ledger import Counts, Decision
 from veo_core.records.manifest import Manifest
+from veo_core.views.svg import stacked_bar
 
 _EXAMPLES = 6
 _MAX_CLIP_BYTES = 60_000

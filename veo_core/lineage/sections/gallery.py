@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from veo_core.evaluate.records import AttributeScore, ClipScore
+from veo_core.html import Html, data_uri, element, join
 from veo_core.lineage.evidence import Evidence
-from veo_core.lineage.format import data_uri, short
-from veo_core.lineage.html import Html, element, join
+from veo_core.lineage.format import short
 
 _MAX_CLIPS = 64
 _KINDS = {

@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from veo_core.html import Html, element, join
 from veo_core.lineage.evidence import Evidence, StageEvidence
 from veo_core.lineage.format import duration, moment, short, size
-from veo_core.lineage.html import Html, element, join
 from veo_core.lineage.layout import Layout, layered
 from veo_core.records.run import ArtifactRecord, TaskRecord
 

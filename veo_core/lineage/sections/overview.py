@@ -1,9 +1,9 @@
 """The head of the report: what ran, how it ended, and the figures to read first."""
 
 from veo_core.evaluate.records import SummaryRow
+from veo_core.html import Html, element, join
 from veo_core.lineage.evidence import Evidence
 from veo_core.lineage.format import duration, moment, short, size
-from veo_core.lineage.html import Html, element, join
 from veo_core.lineage.sections.graph import definitions, state_counts
 from veo_core.lineage.sections.metrics import figure
 from veo_core.records.manifest import Manifest

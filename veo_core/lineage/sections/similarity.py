@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
+from veo_core.html import Html, element
 from veo_core.lineage.evidence import Evidence
-from veo_core.lineage.html import Html, element
-from veo_core.lineage.svg import histogram
 from veo_core.records.similarity import SimilarityReport
+from veo_core.views.svg import histogram
 
 _FILE = "similarity.json"
 _LAYERS = {

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from veo_core.html import Html, element
 from veo_core.lineage.evidence import Evidence
-from veo_core.lineage.html import Html, element
 from veo_core.lineage.sections.graph import definitions
 from veo_core.records.generated import ModelFiles
 from veo_core.registry.records import ModelDescription, ModelEntry

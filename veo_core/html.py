@@ -3,6 +3,7 @@
 Whatever is not `Html` already is text: a caption, a file name or a log line can never become markup.
 """
 
+import base64
 import html
 import re
 from collections.abc import Iterable
@@ -25,10 +26,14 @@ class Html(str):
 Child = str | int | float | None | Iterable["Child"]
 
 
+def plain(value: object) -> str:
+    """`value` without terminal colours; control characters are shown as U+FFFD."""
+    return _CONTROL.sub("\ufffd", _ANSI.sub("", str(value)).replace("\r", ""))
+
+
 def text(value: object) -> Html:
-    """`value` as escaped text; terminal colours are left out, control characters are shown as U+FFFD."""
-    plain = _CONTROL.sub("\ufffd", _ANSI.sub("", str(value)).replace("\r", ""))
-    return Html(html.escape(plain, quote=True))
+    """`value` as escaped text, `plain`."""
+    return Html(html.escape(plain(value), quote=True))
 
 
 def join(*children: Child) -> Html:
@@ -46,6 +51,11 @@ def element(name: str, *children: Child, **attributes: Any) -> Html:
     if name in _VOID and not children:
         return Html(f"<{name}{written}/>")
     return Html(f"<{name}{written}>{join(*children)}</{name}>")
+
+
+def data_uri(data: bytes, kind: str) -> str:
+    """`data` as a URI that needs no request."""
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
 
 def _attribute(key: str, value: Any) -> str:

@@ -1,6 +1,6 @@
 """HTML is escaped unless it is built from elements."""
 
-from veo_core.lineage.html import Html, element, join, text
+from veo_core.html import Html, element, join, text
 
 
 def test_text_is_escaped_in_content_and_attributes():
