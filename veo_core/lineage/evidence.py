@@ -165,10 +165,10 @@ def local_path(folder: Path, uri: str) -> Path:
     if path.is_absolute() and not path.is_relative_to(folder) and folder.name in path.parts:
         last = len(path.parts) - path.parts[::-1].index(folder.name)
         path = Path(*path.parts[last:])
-    inside = inside(folder, str(path))
-    if inside is None:
+    found = inside(folder, str(path))
+    if found is None:
         raise UsageError(f"{uri} is not in the run's folder")
-    return inside
+    return found
 
 
 def inside(folder: Path, name: str) -> Path | None:
