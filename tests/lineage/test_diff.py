@@ -11,6 +11,7 @@ from synthetic_run import SyntheticRun
 
 from veo_core.cli.main import main
 from veo_core.lineage.diff import diff
+from veo_core.lineage.diff_text import difference_text
 from veo_core.lineage.difference import RunDifference
 from veo_core.lineage.evidence import gather
 from veo_core.records.clip import Source
@@ -104,6 +105,9 @@ def test_changed_file_without_effect_is_told_though_outputs_are_equal(pair: Pair
     difference = pair.difference()
     assert difference.equal
     assert [cause.name for cause in difference.stage("collect").causes] == ["veo_core/a.py"]
+    text = difference_text(difference)
+    assert "equal: the outputs of all 1 tasks\nfirst change, without effect on outputs: collect\n" in text
+    assert "  file veo_core/a.py changed\n" in text
 
 
 def test_input_digests_that_earlier_stages_changed_are_no_causes_of_their_own(pair: Pair) -> None:
@@ -157,6 +161,21 @@ def test_run_that_did_not_end_is_compared_as_far_as_it_got(pair: Pair, state: st
     assert not difference.equal
     if state != "RUNNING":
         assert "the disk is full" in difference.stage("prepare").causes[0].text
+
+
+def test_run_whose_runner_was_killed_is_said_to_be_interrupted(pair: Pair, capsys) -> None:
+    pair.task("collect", [manifest("collect")] * 2)
+    pair.task("prepare", [manifest("prepare"), None], {}, {"state": "RUNNING"})
+    pair.write()
+    pair.edit(1, state="RUNNING")
+
+    place = ["--runs", str(pair.runs), "--root", pair.store.root]
+    assert main(["diff", "a", "b", *place]) == 0
+    out = capsys.readouterr().out
+    assert "second b interrupted" in out
+    assert "no output differs; not in both runs to its end: prepare" in out
+    assert main(["verify", "b", *place]) == 0
+    assert "the run is interrupted" in capsys.readouterr().out
 
 
 def test_task_that_only_one_run_has_is_told(pair: Pair) -> None:
