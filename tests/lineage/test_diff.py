@@ -146,6 +146,10 @@ def test_other_machine_is_a_cause_only_where_nothing_nearer_is(pair: Pair) -> No
     assert [change.name for change in difference.packages] == ["torch"]
     assert [change.name for change in difference.machine] == ["platform"]
 
+    for side, accelerators in enumerate(([], ["NVIDIA H200, 570.1"])):
+        pair.edit(side, cpu="one model", accelerators=accelerators)
+    assert ("machine", "accelerators") in causes(pair.difference())
+
 
 @pytest.mark.parametrize(
     ("state", "outcome"), [("FAILED", "different"), ("RUNNING", "unknown"), ("CANCELLED", "unknown")]

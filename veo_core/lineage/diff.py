@@ -6,7 +6,14 @@ from typing import Any
 
 from veo_core.errors import UsageError
 from veo_core.lineage.commits import commits_between
-from veo_core.lineage.diff_causes import causes, judge_causes, machine_causes, source_causes, unexplained
+from veo_core.lineage.diff_causes import (
+    causes,
+    judge_causes,
+    machine_causes,
+    machines,
+    source_causes,
+    unexplained,
+)
 from veo_core.lineage.diff_data import data_difference
 from veo_core.lineage.diff_metrics import metric_differences
 from veo_core.lineage.difference import Outcome, RunDifference, RunSide, StageDifference
@@ -16,7 +23,6 @@ from veo_core.records.manifest import Manifest
 from veo_core.records.run import RunRecord, TaskRecord
 
 _DONE = ("SUCCEEDED", "CACHED")
-_MACHINE = ("python", "platform", "cpu", "cpus", "memory_bytes", "accelerators")
 
 
 def diff(
@@ -54,7 +60,7 @@ def diff(
         commits=commits_between(repository, runs[0].git_sha, runs[1].git_sha) if repository else [],
         images=list(value_changes(runs[0].images, runs[1].images)),
         packages=_if_both(runs[0].packages, runs[1].packages),
-        machine=list(value_changes(*(run.model_dump(include=set(_MACHINE)) for run in runs))),
+        machine=list(value_changes(*machines(*runs))),
         data=data,
         metrics=metrics,
         notes=[*said, *notes],

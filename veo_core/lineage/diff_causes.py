@@ -17,6 +17,8 @@ from veo_core.records.files import TableRef
 from veo_core.records.run import RunRecord, TaskRecord
 
 _PLACES = ("root",)
+_MACHINE = ("python", "platform", "cpu", "cpus", "memory_bytes")
+_SIZES = ("cpus", "memory_bytes")
 _NAMED_SOURCES = 20
 _SHOWN = 60
 
@@ -75,15 +77,17 @@ def judge_causes(
     ]
 
 
+def machines(*runs: RunRecord) -> list[dict[str, Any]]:
+    """What all of the records state of their machines; earlier ones name no CPU and no accelerators."""
+    names = [name for name in _MACHINE if all(getattr(run, name) for run in runs)]
+    names += ["accelerators"] * all(run.cpu for run in runs)
+    return [{name: getattr(run, name) for name in names} for run in runs]
+
+
 def machine_causes(first: RunRecord, second: RunRecord) -> list[Cause]:
     """Differences of interpreter, libraries and hardware: they count where nothing nearer does."""
-    names = ("python", "platform", "cpu", "accelerators")
-    values = [
-        {name: run.model_dump()[name] for name in names if run.model_dump()[name]} for run in (first, second)
-    ]
-    shared = {name for name in names if all(name in value for value in values)}
-    sides = [{name: value[name] for name in shared} for value in values]
-    found = [Cause(kind="machine", name=c.name, text=_told(c)) for c in value_changes(*sides)]
+    changes = [c for c in value_changes(*machines(first, second)) if c.name not in _SIZES]
+    found = [Cause(kind="machine", name=c.name, text=_told(c)) for c in changes]
     if first.packages and second.packages:
         for change in value_changes(first.packages, second.packages):
             found.append(Cause(kind="library", name=change.name, text=f"library {_told(change)}"))
