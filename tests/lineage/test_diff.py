@@ -66,11 +66,15 @@ def test_equal_runs_are_equal_in_every_stage(pair: Pair) -> None:
     for stage in ("collect", "prepare"):
         pair.task(stage, [manifest(stage), manifest(stage)])
     pair.write()
+    pair.edit(
+        1, parameters=json.loads((pair.runs / "a" / "run.json").read_bytes())["parameters"] | {"root": "x"}
+    )
 
     difference = pair.difference()
     assert difference.equal
     assert difference.diverging == ""
-    assert not difference.parameters + difference.packages + difference.machine + difference.notes
+    assert difference.parameters == []
+    assert not difference.packages + difference.machine + difference.notes
 
 
 def test_changed_prompt_is_the_first_divergence_by_its_nested_key(pair: Pair) -> None:
@@ -106,7 +110,7 @@ def test_changed_file_without_effect_is_told_though_outputs_are_equal(pair: Pair
     assert difference.equal
     assert [cause.name for cause in difference.stage("collect").causes] == ["veo_core/a.py"]
     text = difference_text(difference)
-    assert "equal: the outputs of all 1 tasks\nfirst change, without effect on outputs: collect\n" in text
+    assert "equal: the outputs of every task (1)\nfirst change, without effect on outputs: collect\n" in text
     assert "  file veo_core/a.py changed\n" in text
 
 

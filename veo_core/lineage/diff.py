@@ -13,6 +13,7 @@ from veo_core.lineage.diff_causes import (
     machines,
     source_causes,
     unexplained,
+    without_places,
 )
 from veo_core.lineage.diff_data import data_difference
 from veo_core.lineage.diff_metrics import metric_differences
@@ -55,7 +56,7 @@ def diff(
         first=_side(first, runs[0]),
         second=_side(second, runs[1]),
         stages=stages,
-        parameters=list(value_changes(runs[0].parameters, runs[1].parameters)),
+        parameters=list(value_changes(*(without_places(run.parameters) for run in runs))),
         code=_if_both(runs[0].sources, runs[1].sources),
         commits=commits_between(repository, runs[0].git_sha, runs[1].git_sha) if repository else [],
         images=list(value_changes(runs[0].images, runs[1].images)),

@@ -1,7 +1,7 @@
 """Why the output of one task may differ between two runs: what its records say of itself, input by input."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +94,11 @@ def machine_causes(first: RunRecord, second: RunRecord) -> list[Cause]:
     return found
 
 
+def without_places(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters without that which says where the store is: what a run gives does not depend on it."""
+    return {name: value for name, value in parameters.items() if name not in _PLACES}
+
+
 def unexplained(parts: list[str]) -> Cause:
     """What to say where all that is recorded is equal."""
     where = f"; what differs: {', '.join(parts)}" if parts else ""
@@ -114,9 +119,9 @@ def _states(*sides: tuple[RunRecord, TaskRecord]) -> list[Cause]:
 
 def _parameters(first: TaskRecord, second: TaskRecord) -> Iterator[Cause]:
     """Arguments, those left out that repeat the digest of an input or name a place."""
-    left_out = {*_PLACES, *(f"{name}_digest" for name in (*first.inputs, *second.inputs))}
+    left_out = {f"{name}_digest" for name in (*first.inputs, *second.inputs)}
     sides = [
-        {name: value for name, value in task.parameters.items() if name not in left_out}
+        {name: value for name, value in without_places(task.parameters).items() if name not in left_out}
         for task in (first, second)
     ]
     for change in value_changes(*sides):
