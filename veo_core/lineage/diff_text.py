@@ -64,7 +64,11 @@ def divergence_lines(difference: RunDifference) -> Iterator[str]:
     if unknown:
         yield f"no output differs; not in both runs to its end: {visible(', '.join(unknown))}"
     else:
-        yield f"equal: the outputs of all {len(difference.stages)} tasks"
+        yield f"equal: the outputs of every task ({len(difference.stages)})"
+        changed = [s for s in difference.stages if any(cause.name for cause in s.causes)]
+        for stage in changed[:1]:
+            yield f"first change, without effect on outputs: {visible(stage.task)}"
+            yield from _causes([cause for cause in stage.causes if cause.name])
 
 
 def stage_lines(stages: Sequence[StageDifference]) -> Iterator[str]:
