@@ -10,6 +10,8 @@ from veo_core.evaluate.pages import VIEWS
 from veo_core.evaluate.records import ClipScore, ConfusionRow
 from veo_core.records.files import FileRef
 from veo_core.records.manifest import Manifest
+from veo_core.safety import pages as safety
+from veo_core.safety.records import SafetyVerdict
 from veo_core.storage import Store
 from veo_core.views.confusion import Point, confusion, curve
 
@@ -96,3 +98,18 @@ def test_sync_curve_without_contacts_is_not_drawn(store):
     table = store.put_table([clip], ClipScore)
     manifest = Manifest(stage="evaluate", config_digest="c", tables={"scores": table})
     assert VIEWS["sync_curve"](manifest, store).metadata == {}
+
+
+def test_filter_confusion_counts_the_suites_whose_truth_is_known(store):
+    rows = [
+        SafetyVerdict(suite=suite, item="i", prompt="p", unsafe=unsafe, answered=True)
+        for suite, unsafe in (
+            ("harmful", True), ("attacks", True), ("attacks", False), ("seen", False), ("seen", True),
+            ("seen", False), ("outputs", True), ("assurance", False),
+        )
+    ]  # fmt: skip
+    table = store.put_table(rows, SafetyVerdict)
+    manifest = Manifest(stage="safety_evaluation", config_digest="c", tables={"verdicts": table})
+    drawn = safety.VIEWS["filter_confusion"](manifest, store).metadata["confusionMatrix"]
+    assert [spec["displayName"] for spec in drawn["annotationSpecs"]] == ["let through", "refused"]
+    assert [row["row"] for row in drawn["rows"]] == [[2, 1], [1, 2]]

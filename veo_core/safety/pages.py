@@ -124,7 +124,7 @@ def _shares(report: SafetyReport) -> list[tuple[str, ...]]:
         (
             bias.attribute,
             share.value,
-            f"{share.count} of {bias.n}",
+            f"{share.count} of {bias.n - bias.unknown}",
             percent(share.share),
             _interval(share.ci_low, share.ci_high),
             percent(share.target),
