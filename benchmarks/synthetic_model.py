@@ -12,8 +12,8 @@ from functools import partial
 import cv2
 import numpy as np
 
-from benchmarks.synthetic_clips import Film
-from veo_core.evaluate.compare import promotion
+from benchmarks.synthetic_archive import Film
+from veo_core.evaluate.compare import Promotion, promotion
 from veo_core.evaluate.intervals import wilson
 from veo_core.evaluate.measure import measure_clips
 from veo_core.evaluate.metrics.following import confusions
@@ -274,5 +274,5 @@ def registered(
     return manifest, entry.reference
 
 
-def _card(model: ModelDescription, reference: str, verdict: object) -> str:
+def _card(model: ModelDescription, reference: str, verdict: Promotion) -> str:
     return model_card(reference, verdict, model=model)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import synthetic_model as model
-from benchmarks.synthetic_clips import BUCKET, CLIP_STAGES, Archive, Film
+from benchmarks.synthetic_archive import BUCKET, CLIP_STAGES, Archive, Film, sha256_of
+from benchmarks.synthetic_tables import ArchiveTables
 from veo_core.records.clip import NearPair
 from veo_core.records.dataset import DatasetSpec, PackedBucket, Shard
 from veo_core.records.files import TableRef
@@ -25,7 +26,7 @@ from veo_core.runner.ir import load
 from veo_core.runner.provenance import facts
 from veo_core.storage import Store
 
-FILMS, GENERATED = 24, 16
+FILMS, GENERATED = 16, 12
 IR = Path(__file__).parents[1] / "pipelines" / "compiled" / "embedded.yaml"
 _CREATED = 1_790_000_000.0
 INPUTS: dict[str, dict[str, str]] = {
@@ -103,7 +104,7 @@ class _Folder:
             attempts=1,
             exit_code=0,
             reason="miss: never run before",
-            cache_key=model.sha256_bytes(name.encode()),
+            cache_key=sha256_of(name),
             command=["python", "-m", f"veo_core.{component}"],
             parameters=parameters | {f"{role}_digest": refs[0].sha256 for role, refs in inputs.items()},
             inputs=inputs,
@@ -138,7 +139,7 @@ def write(folder: Path, clips: int, seed: int = 0) -> Path:
     (path / "pipeline.yaml").write_text(pipeline.text, encoding="utf-8")
     run = _Folder(path, store, defaults | {"root": store.root, "seed": seed}, seed)
     films = model.film_world(FILMS, store)
-    archive = Archive(films, clips, seed, store)
+    archive = Archive(films, clips, seed)
     dataset, funnel = _curate(run, archive)
     _model(run, archive, dataset, funnel)
     run.finish(pipeline.digest)
@@ -149,16 +150,17 @@ def _curate(run: _Folder, archive: Archive) -> tuple[Manifest, list[Outcome]]:
     """Every stage from collect to package; the dataset and all rows of the funnel."""
     store = run.store
     funnel: list[Outcome] = []
+    write = ArchiveTables(archive, store)
     handed_on: dict[str, TableRef] = {}
     dataset = None
     for stage in ("collect", "prepare", *CLIP_STAGES):
         funnel += archive.outcomes(stage)
         counts = archive.counts(stage)
-        tables = {"ledger": archive.ledger_table(stage), "funnel": store.put_table(funnel, Outcome)}
+        tables = {"ledger": write.ledger(stage), "funnel": store.put_table(funnel, Outcome)}
         if stage == "collect":
-            tables["sources"] = archive.sources_table()
+            tables["sources"] = write.sources()
         else:
-            tables["clips"] = archive.clips_table(stage)
+            tables["clips"] = write.clips(stage)
         if stage == "dedup":
             handed_on["near_pairs"] = store.put_table(archive.near_pairs(), NearPair)
         manifest = Manifest(
@@ -168,14 +170,14 @@ def _curate(run: _Folder, archive: Archive) -> tuple[Manifest, list[Outcome]]:
             counts=counts,
             tables=handed_on | tables,
         )
-        dataset = _packed(manifest, archive, store) if stage == "package" else manifest
+        dataset = manifest if stage != "package" else _packed(manifest, write.pairs(), archive, store)
         run.add(stage.replace("_", "-"), dataset)
     assert dataset is not None
     return dataset, funnel
 
 
-def _packed(manifest: Manifest, archive: Archive, store: Store) -> Manifest:
-    """The dataset's shards, pairs and facts; every shard is the same file."""
+def _packed(manifest: Manifest, pairs: TableRef, archive: Archive, store: Store) -> Manifest:
+    """The dataset with its shards and facts; every shard is the same file."""
     file = model.shard_file(archive.films, store)
     shards = [
         Shard(name=name, split=split, bucket=BUCKET, clips=clips, file=file)
@@ -187,8 +189,7 @@ def _packed(manifest: Manifest, archive: Archive, store: Store) -> Manifest:
     bucket = spec.buckets[0]
     return manifest.model_copy(
         update={
-            "tables": manifest.tables
-            | {"shards": store.put_table(shards, Shard), "pairs": archive.pairs_table()},
+            "tables": manifest.tables | {"shards": store.put_table(shards, Shard), "pairs": pairs},
             "files": files | {"spec.json": store.put_bytes(spec.to_bytes(), ".json")},
             "shards": train,
             "metrics": {
