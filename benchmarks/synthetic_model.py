@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 
 from benchmarks.synthetic_archive import Film
-from veo_core.evaluate.compare import Promotion, promotion
+from veo_core.evaluate.compare import promotion
 from veo_core.evaluate.intervals import wilson
 from veo_core.evaluate.measure import measure_clips
 from veo_core.evaluate.metrics.following import confusions
-from veo_core.evaluate.records import ClipScore, ConfusionRow, EvaluationSummary, SummaryRow
+from veo_core.evaluate.records import ClipScore, ConfusionRow, EvaluationSummary, Promotion, SummaryRow
 from veo_core.evaluate.summary import summarise
 from veo_core.media.encode import encode
 from veo_core.records.base import canonical_json, sha256_bytes

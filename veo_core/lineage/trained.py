@@ -59,9 +59,9 @@ class Trainings:
         """Every dataset with one of the clips, in the order of the runs."""
         return self._holding(equals("clip_id", *sorted(clips)))
 
-    def of_source(self, source: str) -> list[Training]:
-        """Every dataset with a clip of the source, in the order of the runs."""
-        return self._holding(equals("source.source_id", source))
+    def of_sources(self, sources: Set[str]) -> list[Training]:
+        """Every dataset with a clip of one of the sources, in the order of the runs."""
+        return self._holding(equals("source.source_id", *sorted(sources)))
 
     def registered_with(self, role: str, digest: str) -> list[str]:
         """References of registered models with this manifest behind them, in the role that it has there."""

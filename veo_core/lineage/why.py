@@ -144,7 +144,7 @@ class _Inquiry:
         mark = self._store.get_mark(f"forgotten/{match.source}")
         clips = [match.item] if match.kind == "clip" else self._clips_of(match.source)
         told = [self._clip(clip_id) for clip_id in clips]
-        known = self._trainings.of_source(match.source)
+        known = self._trainings.of_sources({match.source})
         return self._story(
             source_id=match.source,
             source=self._source(match.source),

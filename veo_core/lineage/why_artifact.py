@@ -48,7 +48,10 @@ class ArtifactStory(Told):
     items: list[str] = Field(default_factory=list, description="clips or sources whose file it is, the first")
     items_in_all: int = 0
     uses: list[Use] = Field(default_factory=list, description="in the run that made it")
-    models: list[str] = Field(default_factory=list, description="registered models that it is behind")
+    models: list[str] = Field(
+        default_factory=list,
+        description="models that it is behind; of a clip's or a source's file, those that were trained on it",
+    )
     runs: list[str] = Field(default_factory=list, description="other runs that have it, oldest first")
     changes: list[str] = Field(default_factory=list, description="what took its place later, and why")
 
@@ -207,7 +210,7 @@ def tell_artifact(
         items=items[:_LISTED],
         items_in_all=len(items),
         uses=list(_uses(made.manifest, maker[0])) if made is not None and maker is not None else [],
-        models=_models(artifact, having, trainings),
+        models=_seen_by(artifact, trainings) if items else _models(artifact, having, trainings),
         runs=[run.folder.name for run in having if made is None or run.folder.name != made.run],
         changes=[
             f"{change.when}: {change.why}; now {change.digests[artifact.digest]}"
@@ -248,6 +251,13 @@ def _models(artifact: Artifact, having: Sequence[Evidence], trainings: Trainings
         for line, entry in trainings.registered
         if line.reference in outputs or artifact.digest in _named_by(line, entry)
     ]
+
+
+def _seen_by(artifact: Artifact, trainings: Trainings) -> list[str]:
+    """Models that were trained on the clips or sources whose file it is."""
+    owners = set(artifact.items)
+    found = [*trainings.of_clips(owners), *trainings.of_sources(owners)]
+    return sorted({model for training in found if training.split == "train" for model in training.models})
 
 
 def _named_by(line: LogLine, entry: ModelEntry) -> set[str]:

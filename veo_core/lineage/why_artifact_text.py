@@ -29,7 +29,8 @@ def _lines(story: ArtifactStory) -> Iterator[str]:
     for use in story.uses:
         gave = f", which made {use.manifest}" if use.manifest else ", which made nothing"
         yield line("read by", f"{use.task} as {use.role}{gave}")
-    yield line("behind", ", ".join(story.models) or "no registered model")
+    behind = "seen by" if story.items else "behind"
+    yield line(behind, ", ".join(story.models) or "no model that is known")
     if story.runs:
         yield line("also in", f"runs {listed(story.runs)}")
     yield from tail(story)

@@ -1,6 +1,5 @@
 """What a registered model was made of: sources and licences, what was dropped, stages, code, gate."""
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,15 +15,15 @@ from veo_core.records.manifest import Manifest
 from veo_core.registry.local import LogLine
 from veo_core.registry.records import ModelEntry
 
-_COLUMNS = (
-    "source.source_id",
-    "source.name",
-    "source.licence_id",
-    "source.author",
-    "source.origin",
-    "source.source_url",
-    "split",
-)
+_COLUMNS = {
+    "source.source_id": "source_id",
+    "source.name": "name",
+    "source.licence_id": "licence",
+    "source.author": "author",
+    "source.origin": "origin",
+    "source.source_url": "url",
+}
+"""Columns of a dataset's clips, and the fields of SourceUse that they give."""
 
 
 class SourceUse(Record):
@@ -121,7 +120,7 @@ def _of_run(evidence: Evidence, entry: ModelEntry, trainings: Trainings, lookup:
     return {
         "run": evidence.folder.name,
         "state": run.state,
-        "sources": [] if dataset is None else list(_sources(dataset, lookup)),
+        "sources": [] if dataset is None else _sources(dataset, lookup),
         "curation": entry.description.curation or list(_outcomes(evidence, lookup)),
         "stages": [account(evidence, stage) for stage in evidence.stages],
         "code": Code.model_validate({name: getattr(run, name) for name in Code.model_fields}),
@@ -151,26 +150,17 @@ def _all_stages(runs: list[Evidence]) -> Iterator[StageEvidence]:
     return (stage for evidence in runs for stage in evidence.stages)
 
 
-def _sources(dataset: Manifest, lookup: Lookup) -> Iterator[SourceUse]:
-    """The sources of a dataset, by name."""
+def _sources(dataset: Manifest, lookup: Lookup) -> list[dict[str, Any]]:
+    """The fields of a SourceUse for each source of a dataset, by name; there may be a hundred thousand."""
     if "clips" not in dataset.tables:
-        return
-    clips: dict[tuple[str, ...], Counter[str]] = {}
-    for (*source, split), count in lookup.counts(dataset.tables["clips"], _COLUMNS).items():
-        clips.setdefault(tuple(source), Counter())[split] += count
-    for (source_id, name, licence, author, origin, url), splits in sorted(
-        clips.items(), key=lambda entry: entry[0][1]
-    ):
-        yield SourceUse.model_construct(
-            source_id=source_id,
-            name=name,
-            licence=licence,
-            author=author,
-            origin=origin,
-            url=url,
-            train_clips=splits["train"],
-            validation_clips=splits["validation"],
-        )
+        return []
+    uses: dict[str, dict[str, Any]] = {}
+    counts = lookup.counts(dataset.tables["clips"], [*_COLUMNS, "split"])
+    for (*values, split), clips in counts.items():
+        fresh = dict(zip(_COLUMNS.values(), values, strict=True)) | {"train_clips": 0, "validation_clips": 0}
+        use = uses.setdefault(values[0], fresh)
+        use["train_clips" if split == "train" else "validation_clips"] += clips
+    return sorted(uses.values(), key=lambda use: use["name"])
 
 
 def _outcomes(evidence: Evidence, lookup: Lookup) -> Iterator[Outcome]:

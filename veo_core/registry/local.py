@@ -13,7 +13,7 @@ from itertools import count
 from pydantic import Field
 
 from veo_core.errors import UsageError
-from veo_core.evaluate.compare import Promotion
+from veo_core.evaluate.records import Promotion
 from veo_core.records.base import Record, canonical_json, sha256_bytes
 from veo_core.records.files import FileRef
 from veo_core.records.generated import ModelFiles
