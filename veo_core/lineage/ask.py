@@ -142,7 +142,9 @@ class _Asked:
     def _settled(self, evidence: Evidence) -> Evidence:
         """A run whose runner was killed says so, and what it left behind is no longer under way."""
         run = evidence.run
-        if run is None or run.state != "RUNNING" or self.is_alive(evidence.folder):
+        if run is None or run.state != "RUNNING" or run.target != "embedded":
+            return evidence
+        if self.is_alive(evidence.folder):
             return evidence
         ended = {"state": "CANCELLED", "reason": "the runner was killed"}
         stages = [

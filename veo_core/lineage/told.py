@@ -93,4 +93,6 @@ def not_known(evidence: Evidence) -> list[str]:
         for stage in evidence.stages
         if stage.manifest is None and not stage.problem
     ]
-    return [*_UNFINISHED.get(evidence.run.state if evidence.run else "", ()), *evidence.notes, *silent]
+    run = evidence.run
+    of_run = [] if run is None else [*_UNFINISHED.get(run.state, ()), *run.unknown]
+    return [*of_run, *evidence.notes, *silent]
