@@ -7,8 +7,7 @@ where it fits.
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +23,7 @@ from veo_core.records.files import TableRef
 from veo_core.records.tables import rows_of
 from veo_core.storage import Store
 
+T = TypeVar("T")
 RecordT = TypeVar("RecordT", bound=Record)
 
 _LAST = "\U0010ffff"
@@ -88,47 +88,44 @@ class Lookup:
 
     def matching(self, ref: TableRef, where: Where, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """`columns`, by their paths, of the rows that fulfil `where`."""
-        found: list[tuple[Any, ...]] = []
-        with self._reading(ref) as file:
+
+        def read(file: pq.ParquetFile) -> list[tuple[Any, ...]]:
             table = _rows(file, where, columns)
-            found = list(zip(*(_leaf(table, path).to_pylist() for path in columns), strict=True))
-        return found
+            return list(zip(*(_leaf(table, path).to_pylist() for path in columns), strict=True))
+
+        return self._told(ref, read, [])
 
     def records(
         self, ref: TableRef, column: str, values: Sequence[str], record: type[RecordT]
-    ) -> Iterator[RecordT]:
+    ) -> list[RecordT]:
         """The rows whose `column` has one of `values`."""
-        found: list[RecordT] = []
-        if values:
-            with self._reading(ref) as file:
-                found = list(rows_of(_rows(file, equals(column, *values), None), record))
-        yield from found
+        if not values:
+            return []
+        where = equals(column, *values)
+        return self._told(ref, lambda file: list(rows_of(_rows(file, where, None), record)), [])
 
     def counts(self, ref: TableRef, columns: Sequence[str]) -> Counter[tuple[Any, ...]]:
         """How many rows have each combination of values of `columns`."""
-        found: Counter[tuple[Any, ...]] = Counter()
-        with self._reading(ref) as file:
+
+        def read(file: pq.ParquetFile) -> Counter[tuple[Any, ...]]:
             table = file.read(columns=list(columns), use_threads=False)
             named = pa.table({path: _leaf(table, path) for path in columns})
             grouped = named.group_by(list(columns)).aggregate([([], "count_all")])
             keys = zip(*(grouped[path].to_pylist() for path in columns), strict=True)
-            found.update(dict(zip(keys, grouped["count_all"].to_pylist(), strict=True)))
-        return found
+            return Counter(dict(zip(keys, grouped["count_all"].to_pylist(), strict=True)))
+
+        return self._told(ref, read, Counter())
 
     def columns(self, ref: TableRef) -> list[str]:
         """The paths of all columns, nested ones by their leaves."""
-        found: list[str] = []
-        with self._reading(ref) as file:
-            found = [file.schema.column(index).path for index in range(len(file.schema))]
-        return found
+        return self._told(ref, lambda file: [file.schema.column(i).path for i in range(len(file.schema))], [])
 
-    @contextmanager
-    def _reading(self, ref: TableRef) -> Iterator[pq.ParquetFile]:
-        """The table's file; what is wrong with it is told in one line."""
+    def _told(self, ref: TableRef, read: Callable[[pq.ParquetFile], T], nothing: T) -> T:
+        """What `read` finds in a table; what is wrong with the table is said in one line."""
         try:
             if ref.path not in self._files:
                 self._files[ref.path] = pq.ParquetFile(self._store.local_path(ref, Path(self._folder.name)))
-            yield self._files[ref.path]
+            return read(self._files[ref.path])
         except (pa.ArrowException, OSError, ValidationError, UsageError) as error:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             problem = f"table {ref.path} cannot be read: {first}"
@@ -136,6 +133,7 @@ class Lookup:
                 raise UsageError(problem) from None
             if problem not in self.problems:
                 self.problems.append(problem)
+            return nothing
 
 
 def _rows(file: pq.ParquetFile, where: Where, columns: Sequence[str] | None) -> pa.Table:

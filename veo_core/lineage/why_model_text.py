@@ -44,7 +44,7 @@ def _lines(story: ModelStory) -> Iterator[str]:
     yield from _gate(model)
     yield ""
     yield "parameters"
-    yield from (visible(f"  {name} = {_shortened(value)}") for name, value in flat(story.parameters))
+    yield from ("  " + visible(f"{name} = {_shortened(value)}") for name, value in flat(story.parameters))
     yield ""
     yield from tail(story)
 
