@@ -1,10 +1,16 @@
 """Runs of the platforms as records: the answers are made of the platforms' own message types."""
 
 import json
+import sys
 from pathlib import Path
 
+import fsspec
 import kfp_server_api
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "storage"))
+
+from buckets import s3_bucket
 from curated_run import CuratedRun
 from google.cloud.aiplatform_v1 import types as vertex_types
 from platform_answers import JOB, RUN, Place, kubeflow_answer, kubeflow_version, vertex_answer
@@ -32,11 +38,12 @@ def place(tmp_path) -> Place:
     return Place(tmp_path / "bucket")
 
 
-def import_answer(tmp_path, place, platform, answer, *arguments) -> Path:
+def import_answer(tmp_path, place, platform, answer) -> Path:
     """The folder of the run that `veo runs import` made of an answer."""
     (tmp_path / "answer.json").write_text(json.dumps(answer))
-    given = ("--from", platform, "--answer", str(tmp_path / "answer.json"), "--runs", str(tmp_path / "runs"))
-    assert main(["runs", "import", *given, "--artifacts", str(place.folder), *arguments]) == 0
+    given = ["--from", platform, "--answer", str(tmp_path / "answer.json"), "--runs", str(tmp_path / "runs")]
+    copy = ["--artifacts", str(place.folder)] if place is not None else []
+    assert main(["runs", "import", *given, *copy]) == 0
     [folder] = (tmp_path / "runs").iterdir()
     return folder
 
@@ -91,6 +98,18 @@ def test_kubeflow_run_says_what_is_not_told(curated, place, tmp_path):
     assert "evaluate, safety-evaluation, condition-6/register: the platform lists no such task" in unknown
     assert "train-base" not in {task.name for task in record.tasks}
     assert (record.git_sha, record.python, record.cpus, record.packages) == ("", "", 0, {})
+
+
+def test_artifacts_are_read_from_the_cluster_s_own_object_store(curated, place, tmp_path):
+    answer = kubeflow_answer(curated.folder, place)
+    with s3_bucket() as bucket:
+        answer["runtime_config"]["pipeline_root"] = f"{bucket.replace('s3://', 'minio://')}/v2/artifacts"
+        fs, path = fsspec.core.url_to_fs(f"{bucket}/v2/artifacts", use_listings_cache=False)
+        fs.put(f"{place.folder}/", f"{path}/", recursive=True)
+        record = record_of(import_answer(tmp_path, None, "kubeflow", answer))
+    [artifact] = task(record, "package").outputs["manifest"]
+    assert artifact.sha256 == curated.manifests()["package"].digest
+    assert artifact.metadata["platform_uri"].startswith("minio://")
 
 
 def test_kubeflow_version_tells_the_commit(curated, place, tmp_path):
