@@ -1,6 +1,7 @@
 """Runs of the platforms as records: the answers are made of the platforms' own message types."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -136,6 +137,9 @@ def test_vertex_job_has_artifacts_attempts_and_logs(curated, place, tmp_path, na
         assert made.output_parameters["digest"] == "told by the execution"
         assert made.attempts == 2
         assert made.log.startswith("https://console.cloud.google.com/logs/query;query=resource.labels.job_id")
+    collect = task(record, "collect")
+    assert collect.command[:2] == ["python", "-m"]
+    assert re.fullmatch(r".+/veo-curate@sha256:[0-9a-f]{64}", collect.code["its image"])
     assert task(record, "dedup").state == "CACHED"
     assert task(record, "dedup").reason == "Vertex AI Pipelines: SKIPPED: skipped because of a cache hit"
     assert task(record, "package").inputs["clips"][0].sha256 == manifests["annotate"].digest
@@ -150,6 +154,13 @@ def test_imported_run_answers_why(curated, place, tmp_path, capsys):
     assert "dropped: near_duplicate, 0.97 (threshold 0.85)" in told.out
     assert "not known      exit codes, memory, library versions and hardware" in told.out
     assert main(["runs", "--runs", str(folder.parent)]) == 0
+    capsys.readouterr()
+    image = f"sha256:{1:064x}"
+    assert main(["why", image, "--root", curated.store.root, "--runs", str(folder.parent)]) == 0
+    assert (
+        f"  is             image veo-curate\n  at             registry.example/veo-curate@{image}"
+        in capsys.readouterr().out
+    )
 
 
 def test_altered_manifest_of_an_imported_run_is_named(curated, place, tmp_path):

@@ -84,7 +84,7 @@ def steps_of(spec: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[Step
     try:
         steps = {step.path: step for step in _steps(spec, spec["root"]["dag"], _Scope(parameters=arguments))}
         return [steps[path] for path in _in_order(steps)]
-    except (KeyError, TypeError, AttributeError, CycleError) as error:
+    except (KeyError, TypeError, AttributeError, IndexError, CycleError) as error:
         raise UsageError(f"the run's pipeline is not understood: {type(error).__name__} {error}") from None
 
 
@@ -138,13 +138,12 @@ def _steps(spec: Mapping[str, Any], dag: Mapping[str, Any], scope: _Scope) -> It
             inner = _Scope((*scope.groups, path), looped, tuple(depends_on), parameters, artifacts)
             yield from _steps(spec, component["dag"], inner)
             continue
-        executor = spec["deploymentSpec"]["executors"][component["executorLabel"]]
-        container = executor.get("container", {})
+        image, command = _container(spec, component)
         yield Step(
             path=path,
             component=task["componentRef"]["name"].removeprefix("comp-"),
-            image=container.get("image", ""),
-            command=[*container.get("command", ()), *container.get("args", ())],
+            image=image,
+            command=command,
             depends_on=depends_on,
             groups=scope.groups,
             looped=scope.looped,
@@ -154,6 +153,19 @@ def _steps(spec: Mapping[str, Any], dag: Mapping[str, Any], scope: _Scope) -> It
                 checked_name(key) for key in component.get("outputDefinitions", {}).get("artifacts", {})
             ],
         )
+
+
+def _container(spec: Mapping[str, Any], component: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Image and command of a component; of one that a launcher starts as a custom job, those of the job."""
+    inputs = component.get("inputDefinitions", {}).get("parameters", {})
+    pools = inputs.get("worker_pool_specs", {}).get("defaultValue")
+    if pools:
+        container = pools[0]["container_spec"]
+        image = container["image_uri"]
+    else:
+        container = spec["deploymentSpec"]["executors"][component["executorLabel"]].get("container", {})
+        image = container.get("image", "")
+    return image, [*container.get("command", ()), *container.get("args", ())]
 
 
 def _parameter(source: Mapping[str, Any], scope: _Scope) -> Any:
