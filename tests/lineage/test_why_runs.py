@@ -89,10 +89,10 @@ def test_model_tells_sources_licences_and_losses(whole, capsys):
         for row in story["entry"]["description"]["data"]["licences"]
     }
     assert told == {name: (Counter(sources.values())[name], count) for name, count in clips.items()}
-    uses = Counter((clip["source"]["name"], clip["split"]) for clip in packed)
-    assert {(use["name"], use["train_clips"], use["validation_clips"]) for use in story["sources"]} == {
-        (name, uses[name, "train"], uses[name, "validation"]) for name, _ in uses
-    }
+    uses = Counter((clip["source"]["name"], clip["source"]["author"], clip["split"]) for clip in packed)
+    columns = (story["sources"][name] for name in ("name", "author", "split", "clips"))
+    told = {(name, author, split): count for name, author, split, count in zip(*columns, strict=True)}
+    assert told == uses
     lost = Counter(
         (row["stage"], row["verdict"], row["rule"])
         for stage in whole.manifests
@@ -313,10 +313,12 @@ def test_each_command_is_added_by_the_module_that_the_table_names(capsys):
     assert all(re.search(rf"^    {command}\b", listed, re.M) for command in COMMANDS)
 
 
-def test_why_imports_nothing_that_takes_long():
-    code = "import sys; from veo_core.cli.main import parser; parser('why'); print(*sys.modules)"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(told.stdout.split())
+def test_why_imports_nothing_that_takes_long(whole):
+    shared = whole.rows("prepare", "clips")[5]["key_frames"][1]["sha256"]
+    command = ["why", shared, "--root", str(whole.root), "--runs", str(whole.runs)]
+    code = "import sys; from veo_core.cli.main import main; main(sys.argv[1:]); print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=True)
+    loaded = set(told.stdout.splitlines()[-1].split())
     assert "veo_core.lineage.ask" in loaded
     assert not loaded & {"torch", "av", "cv2", "httpx", "pyarrow.dataset", "scipy", "pandas"}
 
