@@ -3,9 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from veo_core.evaluate.compare import Difference, Promotion
 from veo_core.evaluate.metrics.catalogue import BY_NAME
-from veo_core.evaluate.records import ConfusionRow, SummaryRow
+from veo_core.evaluate.records import ConfusionRow, Difference, Promotion, SummaryRow
 from veo_core.html import Html, element, join
 from veo_core.lineage.evidence import Evidence
 from veo_core.records.manifest import Manifest
