@@ -32,6 +32,7 @@ LAYERS = [
     {"registry"},
     {"serve"},
     {"lineage"},
+    {"explorer"},
     {"runner"},
     {"plan"},
     {"cli"},
