@@ -6,6 +6,7 @@ from pydantic import Field
 
 from veo_core.records.base import Record
 
+Target = Literal["embedded", "kubeflow", "vertex"]
 RunState = Literal["RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "INTERRUPTED"]
 TaskState = Literal["PENDING", "RUNNING", "SUCCEEDED", "CACHED", "FAILED", "SKIPPED", "CANCELLED"]
 
@@ -20,6 +21,17 @@ class ArtifactRecord(Record):
     uri: str
     sha256: str
     metadata: dict[str, Any] = Field(default_factory=dict)
+
+
+class Attempt(Record):
+    """One execution of a task's command. Times are seconds since the epoch."""
+
+    started: float
+    finished: float
+    exit_code: int | None = None
+    problem: str = Field(default="", description="why it ended where it was not of its own accord")
+    peak_rss_bytes: int | None = None
+    cpu_seconds: float | None = None
 
 
 class TaskRecord(Record):
@@ -38,8 +50,17 @@ class TaskRecord(Record):
     finished: float | None = Field(default=None, description="when its last command ended")
     attempts: int = 0
     exit_code: int | None = None
+    tries: list[Attempt] = Field(default_factory=list, description="each attempt that came to an end")
     reason: str = Field(default="", description="why it was skipped, cancelled, failed, or run anew")
     cache_key: str = ""
+    cached_from: str = Field(
+        default="", description="id of the run that made the outputs, if the cache did not miss"
+    )
+    code: dict[str, str] = Field(
+        default_factory=dict,
+        description="what its command runs: sha256 by source file, versions of `python` and libraries, or `image`",
+    )
+    env: dict[str, str] = Field(default_factory=dict, description="variables that the pipeline sets")
     command: list[str] = Field(default_factory=list)
     parameters: dict[str, Any] = Field(default_factory=dict, description="input parameters")
     inputs: dict[str, list[ArtifactRecord]] = Field(default_factory=dict)
@@ -65,6 +86,7 @@ class RunRecord(Record):
 
     schema_version: int = 1
     run_id: str
+    target: Target = "embedded"
     pipeline: str
     state: RunState
     created: float
@@ -74,10 +96,20 @@ class RunRecord(Record):
     output_parameters: dict[str, Any] = Field(default_factory=dict, description="what the pipeline returned")
     git_sha: str = ""
     git_dirty: bool = False
+    sources: dict[str, str] = Field(
+        default_factory=dict,
+        description="sha256 of each file of the installed product, by path below its folder",
+    )
+    launch: dict[str, str] = Field(
+        default_factory=dict,
+        description="what the command line decided besides parameters: judge, executor, item_executor",
+    )
     python: str = ""
     platform: str = ""
     cpus: int = 0
+    cpu: str = Field(default="", description="model of the CPU")
     memory_bytes: int = 0
+    accelerators: list[str] = Field(default_factory=list, description="model and driver of each")
     images: dict[str, str] = Field(
         default_factory=dict, description="by pool, the image in which tasks ran and its digest"
     )
