@@ -10,6 +10,7 @@ from pydantic import Field
 
 from veo_core.evaluate.compare import Promotion
 from veo_core.evaluate.records import AttributeScore, ConfusionRow, SummaryRow
+from veo_core.lineage.difference import RunDifference
 from veo_core.lineage.trained import Training
 from veo_core.lineage.why import Duplicate, Fate
 from veo_core.records.base import Record
@@ -172,7 +173,6 @@ class Flow(Record):
     rule: str = ""
     items: int
     where: Where = Field(description="shows these items in the gallery")
-    examples: list[str] = Field(default_factory=list, description="ids of some of them")
 
 
 class FunnelDocument(Record):
@@ -215,7 +215,10 @@ class FieldsDocument(Record):
 
 
 class ClipRow(Record):
-    """A clip in the gallery, or a source that was dropped before there was one."""
+    """A clip in the gallery, or a source that was dropped before there was one.
+
+    Its fields have the names by which `where` and `sort` call them.
+    """
 
     id: str
     name: str
@@ -230,11 +233,20 @@ class ClipRow(Record):
     bucket: str
     shard: str
     licence: str
+    origin: str
+    author: str
+    judge: str
+    sound: str = Field(description='"with sound" or "silent"; empty where not known')
+    codec: str
+    made_by: str
     seconds: float | None
+    start: float | None = Field(description="seconds into its source")
+    fps: float | None
     width: int | None
     height: int | None
     media: str
-    thumbnail: bool
+    media_bytes: int | None
+    thumbnail: bool = Field(description="whether /thumb/{run}/{clip} has a picture")
     signals: dict[str, float | None]
 
 
@@ -278,6 +290,7 @@ class ClipDocument(Record):
     said: list[Said]
     annotation: Annotation | None
     fates: list[Fate] = Field(description="what each stage decided, in order")
+    prompts: dict[str, str] = Field(description="what the judge of a task was asked, by the task's name")
     duplicates: list[Duplicate] = Field(description="clips that were dropped for this one")
     neighbours: list[Neighbour] = Field(description="most alike first")
     trainings: list[Training]
@@ -491,6 +504,16 @@ class ClipPair(Record):
     seed: int
     first: MadeClip
     second: MadeClip
+
+
+class CompareDocument(Record):
+    """/api/compare/{a}/{b}: what differs between two runs, and what both made of the same prompts."""
+
+    first: RunSummary
+    second: RunSummary
+    difference: RunDifference | None
+    pairs: list[ClipPair]
+    notes: list[str]
 
 
 class VotesDocument(Record):

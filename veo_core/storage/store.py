@@ -193,9 +193,9 @@ class Store:
         """Paths of all objects, and of what a killed write left (its name begins with a dot)."""
         return self._list("objects")
 
-    def marks(self) -> list[str]:
-        """Keys of all marks."""
-        return [path.removeprefix("marks/") for path in self._list("marks")]
+    def marks(self, below: str = "") -> list[str]:
+        """Keys of all marks, or of those below a first part of keys."""
+        return [path.removeprefix("marks/") for path in self._list(f"marks/{below}".rstrip("/"))]
 
     def remove_object(self, path: str) -> None:
         """Delete an object for good; one that is gone already is none."""
