@@ -18,11 +18,14 @@
 """
 
 import re
+import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from veo_core.errors import UsageError
+from veo_core.explorer.clip_index import ClipIndex
 from veo_core.explorer.comparison import cast_vote, compare_document, votes_document
 from veo_core.explorer.documents import Ballot, RunSummary, VotesDocument
 from veo_core.explorer.evaluation import evaluation_document
@@ -38,13 +41,13 @@ from veo_core.explorer.stories import clip_document, find_clip
 from veo_core.explorer.training import training_document
 from veo_core.lineage.difference import RunDifference
 from veo_core.records.base import Record
-from veo_core.records.files import FileRef
 
 Made = TypeVar("Made")
 Query = Mapping[str, str]
 
 _PAGE = 100
-_KEPT = 64
+_LARGE = 64 << 20
+"""Bytes from which a file is not held in memory, and not verified before it is sent."""
 
 
 class NotFoundError(Exception):
@@ -59,6 +62,8 @@ class Api:
         self._kept: dict[tuple[str, ...], Any] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
+        self._scratch = tempfile.TemporaryDirectory(prefix="veo-downloads-")
+        self._downloads = Path(self._scratch.name)
 
     def get(self, path: str, query: Query) -> Record:
         """The document at a path.
@@ -87,12 +92,27 @@ class Api:
         """
         return self._found(lambda: self._media(self._open(run)).find(sha256))
 
-    def read(self, run: str, ref: FileRef) -> bytes:
-        """The verified bytes of an object.
+    def local_path(self, run: str, served: Served) -> Path | None:
+        """Where a large file lies on this machine, to be sent from there; None for others.
+
+        Raises:
+            NotFoundError: it is missing.
+        """
+        ref = served.ref
+        if ref is None or ref.bytes < _LARGE:
+            return None
+        return self._found(lambda: self._open(run).store.local_path(ref, self._downloads))
+
+    def read(self, run: str, served: Served) -> bytes:
+        """The bytes of a file; those of an object are verified.
 
         Raises:
             NotFoundError: it is missing or was altered.
         """
+        ref = served.ref
+        if ref is None:
+            assert served.data is not None
+            return served.data
         return self._found(lambda: self._open(run).store.get_bytes(ref))
 
     def thumbnail(self, run: str, clip: str) -> bytes:
@@ -115,26 +135,15 @@ class Api:
     def _of_run(self, run: Run, rest: list[str], query: Query) -> Record:
         match rest:
             case []:
+                self._prepare(run)
                 return self._once(run, "run", lambda: run_document(run, self._summary(run)))
             case ["tasks", index, "log"] if index.isdecimal():
                 start = _number(query, "from", None)
                 return self._found(lambda: log_document(run, int(index), start))
             case ["funnel"]:
                 return self._once(run, "funnel", lambda: funnel_document(run))
-            case ["clips"]:
-                return clips_document(
-                    self._media(run).index,
-                    where=query.get("where", ""),
-                    sort=query.get("sort", ""),
-                    offset=_number(query, "offset", 0) or 0,
-                    limit=_number(query, "limit", _PAGE) or 0,
-                )
-            case ["clips", "fields"]:
-                index = self._media(run).index
-                return self._once(run, "fields", lambda: fields_document(index, run.evidence.notes))
-            case ["clips", clip]:
-                index = self._media(run).index
-                return self._found(lambda: clip_document(run, index, find_clip(index, clip)))
+            case ["clips", *_]:
+                return self._of_clips(run, self._media(run).index, rest[1:], query)
             case ["training"]:
                 return self._once(run, "training", lambda: training_document(run))
             case ["evaluation"]:
@@ -145,6 +154,26 @@ class Api:
             case ["model"]:
                 return self._found(lambda: model_document(run))
         raise NotFoundError("/".join(rest))
+
+    def _of_clips(self, run: Run, index: ClipIndex, rest: list[str], query: Query) -> Record:
+        match rest:
+            case []:
+                return clips_document(
+                    index,
+                    where=query.get("where", ""),
+                    sort=query.get("sort", ""),
+                    offset=_number(query, "offset", 0) or 0,
+                    limit=_number(query, "limit", _PAGE) or 0,
+                )
+            case ["fields"]:
+                return self._once(run, "fields", lambda: fields_document(index, run.evidence.notes))
+            case [clip]:
+                return self._found(lambda: clip_document(run, index, find_clip(index, clip)))
+        raise NotFoundError("/".join(rest))
+
+    def _prepare(self, run: Run) -> None:
+        """Begin to build the index of the clips that will be looked at next."""
+        threading.Thread(target=lambda: self._media(run).index, daemon=True).start()
 
     def _compare(self, first: Run, second: Run) -> Record:
         difference = self._difference(first, second)

@@ -24,6 +24,9 @@ from veo_core.records.files import TableRef
 _LAYOUT = 4
 """Of the index; another one is built anew."""
 
+_HANDED_ON = ("dedup", "safety_filter")
+"""Stages that leave out clips and change none: their tables tell nothing that earlier ones do not."""
+
 _LEDGER = ("item", "source", "stage", "verdict", "rule", "value", "threshold", "evidence", "partner")
 _SIGNALS = tuple(name for name in Signals.model_fields if name != "has_audio")
 _SOURCE = ("name", "origin", "licence_id", "author", "caption")
@@ -127,6 +130,8 @@ class _Reader:
         for stage, manifest in reversed(list(self._evidence.with_table("clips"))):
             if not len(left):
                 break
+            if manifest.stage in _HANDED_ON:
+                continue
             ids = self._read(stage, "clips", ["clip_id"])
             if ids is None:
                 continue

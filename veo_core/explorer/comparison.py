@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from veo_core.errors import UsageError
-from veo_core.evaluate.side_by_side.votes import Choice, Vote, preferences, read_votes
+from veo_core.evaluate.side_by_side.votes import Choice, System, Vote, preferences, read_votes
 from veo_core.explorer.documents import (
     Ballot,
     ClipPair,
@@ -70,7 +70,8 @@ def cast_vote(first: Run, second: Run, ballot: Ballot) -> VotesDocument:
     pair = next((pair for pair in pairs if pair.id == ballot.pair), None)
     if pair is None:
         raise UsageError("these runs have no such pair of clips")
-    left, right = ("first", "second") if ballot.left == "a" else ("second", "first")
+    sides: tuple[System, System] = ("first", "second")
+    left, right = sides if ballot.left == "a" else sides[::-1]
     choices: dict[str, Choice] = {"left": left, "right": right, "tie": "same"}
     vote = Vote(
         rater=ballot.rater,

@@ -1,4 +1,4 @@
-"""The evaluation page: scores with intervals, each generated clip with what was measured, safety, the gate."""
+"""The evaluation page: scores with intervals, generated clips with what was measured on each, safety."""
 
 from collections.abc import Iterable, Mapping
 

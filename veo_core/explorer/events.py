@@ -46,7 +46,7 @@ def read_events(data: bytes) -> Events:
         ValueError: it is no event file, or tensorboard, which has its format, is not installed.
     """
     try:
-        from google.protobuf.message import DecodeError
+        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
         from tensorboard.compat.proto.event_pb2 import Event
     except ImportError:
         raise ValueError("needs tensorboard, which is not installed") from None

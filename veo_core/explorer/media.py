@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 from dataclasses import dataclass
 
 import pyarrow.compute as pc
@@ -53,15 +54,18 @@ class Media:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._index: ClipIndex | None = None
+        self._indexing = threading.Lock()
         self._made = _made(run)
         self._samples: dict[str, tuple[bytes, str]] | None = None
         self._generated = {clip.media.sha256 for clip in find_generated(run.evidence)}
 
     @property
     def index(self) -> ClipIndex:
-        if self._index is None:
-            self._index = open_index(self._run)
-        return self._index
+        """The index of its clips."""
+        with self._indexing:
+            if self._index is None:
+                self._index = open_index(self._run)
+            return self._index
 
     def find(self, sha256: str) -> Served:
         """The file of this digest; of a generated clip, its signed copy where there is one.

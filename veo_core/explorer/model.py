@@ -78,8 +78,7 @@ def _sources(evidence: Evidence) -> list[SourceGroup]:
     columns = ["split", *(f"source.{name}" for name in ("source_id", *_SOURCE))]
     try:
         with tempfile.TemporaryDirectory(prefix="veo-sources-") as folder:
-            with pq.ParquetFile(evidence.store.local_path(ref, Path(folder))) as file:
-                table = file.read(columns=columns)
+            table = pq.ParquetFile(evidence.store.local_path(ref, Path(folder))).read(columns=columns)
     except (UsageError, OSError, pa.ArrowException) as error:
         evidence.notes.append(f"table {ref.path} cannot be shown: {str(error).splitlines()[0]}")
         return []

@@ -45,7 +45,7 @@ def training_document(run: Run) -> TrainingDocument:
 
 def sample_media(evidence: Evidence) -> dict[str, tuple[bytes, str]]:
     """Bytes and media type of all films of the run's training stages, by sha256."""
-    found = {}
+    found: dict[str, tuple[bytes, str]] = {}
     for _, manifest in evidence.with_file("tensorboard"):
         found |= _learned(evidence, manifest).media
     return found
