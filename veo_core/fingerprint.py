@@ -1,8 +1,8 @@
-"""The identity of installed code: what a stage would execute, as one digest.
+"""The identity of installed code: what a stage would execute, by file and library, or as one digest.
 
-A module's fingerprint covers its own source, the source of each first-party module that it imports,
-directly or not, and the versions of the third-party distributions that those modules import. It is read
-from the source without importing it, so that the fingerprint of a training stage costs no torch import.
+It covers a module's own source, the source of each first-party module that it imports, directly or not, the
+data files beside those, and the versions of the third-party distributions that they import. It is read from
+the source without importing it, so that the fingerprint of a training stage costs no torch import.
 """
 
 import ast
@@ -11,10 +11,12 @@ import importlib.machinery
 import importlib.metadata
 import importlib.util
 import sys
+from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from veo_core.errors import UsageError
+from veo_core.records.base import canonical_json
 
 
 def module_fingerprint(module: str) -> str:
@@ -23,13 +25,45 @@ def module_fingerprint(module: str) -> str:
     Raises:
         UsageError: no such module is installed.
     """
+    return hashlib.sha256(canonical_json(code_of(module))).hexdigest()
+
+
+def code_of(module: str) -> dict[str, str]:
+    """What `python -m module` would run: "python" with its version, sha256 by file, versions by library.
+
+    Files go by their path below the folder that holds the package, with forward slashes.
+
+    Raises:
+        UsageError: no such module is installed.
+    """
     sources, third_party = closure(module)
-    digest = hashlib.sha256(f"python {sys.version_info.major}.{sys.version_info.minor}\n".encode())
-    for name, path in sorted(sources.items()):
-        digest.update(f"{name} {_file_digest(path, path.stat().st_mtime_ns)}\n".encode())
-    for line in sorted(_distribution_versions(third_party)):
-        digest.update(f"{line}\n".encode())
-    return digest.hexdigest()
+    files: dict[str, Path] = {}
+    for name, path in sources.items():
+        place = PurePosixPath(*name.split("."))
+        folder = place if path.name == "__init__.py" else place.parent
+        files[str(folder / path.name)] = path
+        if folder.parts:
+            files |= {str(folder / data.name): data for data in _data_files(path.parent)}
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    digests = {name: _file_digest(path, path.stat().st_mtime_ns) for name, path in sorted(files.items())}
+    return {"python": version} | digests | _distribution_versions(third_party)
+
+
+def files_of(package: str) -> dict[str, str]:
+    """sha256 of each file of an installed package, compiled ones left out, named as in `code_of`.
+
+    Raises:
+        UsageError: no such package is installed.
+    """
+    found = _locate(package)
+    if found is None:
+        raise UsageError(f"no package named {package!r} is installed")
+    paths = {path.relative_to(found.parents[1]).as_posix(): path for path in found.parent.rglob("*")}
+    return {
+        name: _file_digest(path, path.stat().st_mtime_ns)
+        for name, path in sorted(paths.items())
+        if path.is_file() and "__pycache__" not in path.parts
+    }
 
 
 def closure(module: str) -> tuple[dict[str, Path], set[str]]:
@@ -73,6 +107,11 @@ def _locate(module: str) -> Path | None:
     return Path(spec.origin)
 
 
+def _data_files(folder: Path) -> Iterator[Path]:
+    """What lies beside the modules in a package's folder."""
+    return (path for path in folder.iterdir() if path.is_file() and path.suffix not in (".py", ".pyc"))
+
+
 @lru_cache(maxsize=4096)
 def _file_digest(path: Path, mtime_ns: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -100,9 +139,6 @@ def _distributions() -> dict[str, list[str]]:
     return dict(importlib.metadata.packages_distributions())
 
 
-def _distribution_versions(top_level_names: set[str]) -> set[str]:
-    return {
-        f"{distribution}=={importlib.metadata.version(distribution)}"
-        for name in top_level_names
-        for distribution in _distributions().get(name, [])
-    }
+def _distribution_versions(top_level_names: set[str]) -> dict[str, str]:
+    found = {distribution for name in top_level_names for distribution in _distributions().get(name, [])}
+    return {distribution: importlib.metadata.version(distribution) for distribution in sorted(found)}

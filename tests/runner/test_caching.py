@@ -34,7 +34,7 @@ def test_task_when_run_again_is_a_hit_with_equal_outputs(run: Run, tmp_path: Pat
     assert set(states(first).values()) == {"SUCCEEDED"}
     assert set(reasons(first).values()) == {"miss: first run"}
     assert set(states(second).values()) == {"CACHED"}
-    assert set(reasons(second).values()) == {f"hit: same as run {first.run_id}"}
+    assert set(reasons(second).values()) == {f"hit: same inputs, code and arguments as run {first.run_id}"}
     assert tasks(second)["read"].output_parameters == {"text": "a"}
     for name in ("write", "first-letter"):
         (before,), (after,) = (
@@ -60,7 +60,7 @@ def test_task_when_an_earlier_argument_returns_is_a_hit(run: Run) -> None:
     run(chain, {"word": "pear"})
     record = run(chain, {"word": "apple"})
 
-    assert reasons(record)["write"] == f"hit: same as run {first.run_id}"
+    assert reasons(record)["write"] == f"hit: same inputs, code and arguments as run {first.run_id}"
 
 
 def test_task_when_reuse_is_off_runs_anew_and_is_kept(run: Run) -> None:
@@ -69,7 +69,7 @@ def test_task_when_reuse_is_off_runs_anew_and_is_kept(run: Run) -> None:
     record = run(chain, {"word": "apple"})
 
     assert set(states(fresh).values()) == {"SUCCEEDED"}
-    assert reasons(record)["write"] == f"hit: same as run {fresh.run_id}"
+    assert reasons(record)["write"] == f"hit: same inputs, code and arguments as run {fresh.run_id}"
 
 
 @dsl.pipeline
@@ -232,7 +232,7 @@ def test_task_when_a_file_that_its_module_imports_changes_runs_anew_and_others_d
 
     assert states(second) == {"library-task": "SUCCEEDED", "other-library-task": "CACHED"}
     assert tasks(second)["library-task"].output_parameters == {"said": "WORD!"}
-    assert reasons(second)["library-task"] == "miss: code of some_library.shout changed"
+    assert reasons(second)["library-task"] == "miss: code of some_library/loud.py changed"
 
 
 @dsl.container_component

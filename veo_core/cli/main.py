@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from veo_core.cli import (
     approve,
+    diff,
     evaluate,
     export,
     forget,
@@ -30,6 +31,7 @@ def parser() -> Parser:
     run.add_parsers(subcommands)
     runs.add_parsers(subcommands)
     why.add_parser(subcommands)
+    diff.add_parser(subcommands)
     forget.add_parser(subcommands)
     export.add_parser(subcommands)
     generate.add_parser(subcommands)

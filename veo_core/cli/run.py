@@ -91,6 +91,11 @@ def execute(arguments: argparse.Namespace, ir_name: str, stages: Sequence[str]) 
             workers=arguments.workers,
             cache=cache_folder(store, arguments.runs),
             reuse=not arguments.no_cache,
+            launch={
+                "judge": recipe.judge_server,
+                "executor": arguments.executor,
+                "item_executor": recipe.executor,
+            },
             observe=observer,
         )
         record = engine.run(pipeline, given, runs_dir=arguments.runs, options=options)

@@ -1,36 +1,26 @@
 """What differs between two runs: the typed result of `veo_core.lineage.diff`.
 
-`first` and `second` are the runs in the order in which they were given; a change leads from `first` to `second`.
+`first` and `second` are the runs in the order in which they were given, and a change leads from the first one
+to the second.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from veo_core.records.base import Record
+from veo_core.records.changes import Kind, ValueChange
 from veo_core.records.ledger import Verdict
 from veo_core.records.run import RunState, Target
 
 SCHEMA_VERSION = 1
 
-Kind = Literal["added", "removed", "changed"]
 Outcome = Literal["equal", "different", "only_first", "only_second", "unknown"]
 """Of a stage: "unknown" where one of the runs did not bring it to an end."""
 CauseKind = Literal[
     "source", "parameter", "code", "library", "image", "command", "environment", "input", "judge", "machine",
     "state", "missing", "unrecorded",
 ]  # fmt: skip
-
-
-class ValueChange(Record):
-    """One named thing that differs; a side that does not have it is None."""
-
-    name: str = Field(
-        description="a parameter with dots between nested keys, a file, a library, an image's pool"
-    )
-    kind: Kind
-    first: Any = None
-    second: Any = None
 
 
 class RunSide(Record):
@@ -75,6 +65,10 @@ class StageDifference(Record):
     causes: list[Cause] = Field(
         default_factory=list,
         description="what differs in the stage itself, also where its output is equal; most telling first",
+    )
+    parts: list[str] = Field(
+        default_factory=list,
+        description="what of its manifest differs: `table clips`, `file weights`, `shards`",
     )
     figures: list[ValueChange] = Field(default_factory=list, description="counts and figures of its manifest")
 
@@ -126,8 +120,8 @@ class ClipFlow(Record):
 class DataDifference(Record):
     """What became of the sources and clips of both runs.
 
-    Counts are complete; `sources` and `clips` list as many of each kind as the caller asked for. A clip is the
-    same in both runs where its source has the same name and bytes and its shot the same number.
+    Counts are complete; `sources` and `clips` list as many of each kind as the caller asked for. A clip is
+    the same in both runs where its source has the same name and bytes and its shot the same number.
     """
 
     first_kept: int = Field(description="clips in the end")

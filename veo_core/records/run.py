@@ -58,7 +58,7 @@ class TaskRecord(Record):
     )
     code: dict[str, str] = Field(
         default_factory=dict,
-        description="what its command runs: sha256 by source file, versions of `python` and libraries, or `image`",
+        description="what its command runs: sha256 by file, versions by library and of `python`, or an image",
     )
     env: dict[str, str] = Field(default_factory=dict, description="variables that the pipeline sets")
     command: list[str] = Field(default_factory=list)

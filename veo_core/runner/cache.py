@@ -18,16 +18,19 @@ from pydantic import Field
 
 from veo_core.errors import UsageError
 from veo_core.records.base import Record, canonical_json, sha256_bytes
+from veo_core.records.changes import value_changes
 from veo_core.runner.artifacts import Artifact, digest_of, file_digest, files_below, local_path
 
 RecordT = TypeVar("RecordT", bound=Record)
+
+_LISTED = 6
 
 
 class KeyParts(Record):
     """What the identity of a task's execution is made of.
 
     `command` is the resolved command line with paths and run-specific values replaced by stable tokens.
-    `code` is the digest of the code that the command runs: by module where it is installed, else its image's.
+    `code` is what the command runs: by file and library where it is installed, else its image.
     `inputs` is, by name, the identity of each artifact's content and metadata.
     """
 
@@ -42,16 +45,15 @@ class KeyParts(Record):
     def changes(self, last: "KeyParts") -> list[str]:
         """What differs from the last execution, in words."""
         pairs = (
-            ("code of {}", self.code, last.code),
-            ("input `{}`", self.inputs, last.inputs),
-            ("argument `{}`", self.parameters, last.parameters),
-            ("environment variable `{}`", self.env, last.env),
+            ("code of {}", last.code, self.code),
+            ("input `{}`", _whole(last.inputs), _whole(self.inputs)),
+            ("argument `{}`", last.parameters, self.parameters),
+            ("environment variable `{}`", last.env, self.env),
         )
         found = [
-            f"{pattern.format(name)} changed"
-            for pattern, mine, theirs in pairs
-            for name in sorted({*mine, *theirs})
-            if mine.get(name) != theirs.get(name)
+            f"{pattern.format(change.name)} changed"
+            for pattern, theirs, mine in pairs
+            for change in value_changes(theirs, mine)
         ]
         if not found and self != last:
             found = ["its command changed" if self.command != last.command else "its definition changed"]
@@ -115,13 +117,13 @@ class CacheStore:
             entry = _read(path, Entry)
             if entry is not None:
                 _write(self._latest_path(task), Latest(key=key, parts=parts))
-                return Lookup(entry, f"hit: same as run {entry.run_id}")
+                return Lookup(entry, f"hit: same inputs, code and arguments as run {entry.run_id}")
             return Lookup(None, "miss: the cached entry is damaged")
         latest = _read(self._latest_path(task), Latest)
         if latest is None:
             return Lookup(None, "miss: first run")
         changes = parts.changes(latest.parts)
-        return Lookup(None, "miss: " + (", ".join(changes) or "the cached entry was removed"))
+        return Lookup(None, f"miss: {_listed(changes) or 'the cached entry was removed'}")
 
     def restore(self, entry: Entry, targets: Mapping[str, Artifact]) -> dict[str, Artifact] | None:
         """Write an entry's artifacts to the places of `targets`; None where the entry is damaged."""
@@ -229,6 +231,15 @@ def artifact_identity(artifact: Artifact) -> str:
         "name": os.path.basename(artifact.uri),
     }
     return hashlib.sha256(canonical_json(facts)).hexdigest()
+
+
+def _whole(inputs: Mapping[str, list[str]]) -> dict[str, str]:
+    return {name: " ".join(identities) for name, identities in inputs.items()}
+
+
+def _listed(changes: list[str]) -> str:
+    shown = ", ".join(changes[:_LISTED])
+    return shown + f" and {len(changes) - _LISTED} more" * (len(changes) > _LISTED)
 
 
 def _read(path: Path, record: type[RecordT]) -> RecordT | None:

@@ -46,6 +46,7 @@ class Options:
         cache: folder of cached outputs, by default `.cache` among the runs.
         reuse: whether cached outputs are taken; they are kept in any case.
         cwd: folder in which commands start, by default the current one.
+        launch: what the record states of how the run was started, by name.
         observe: called with the record at each change.
     """
 
@@ -58,6 +59,7 @@ class Options:
     cache: Path | None = None
     reuse: bool = True
     cwd: Path | None = None
+    launch: Mapping[str, str] = field(default_factory=dict)
     observe: Observer = _silent
 
 
@@ -127,6 +129,7 @@ def _record(pipeline: Pipeline, run_id: str, scope: Values, options: Options) ->
         ir_digest=pipeline.digest,
         parameters=dict(scope.parameters),
         images=dict(options.executor.images),
+        launch=dict(options.launch),
         **provenance.facts(),
     )
 

@@ -46,6 +46,7 @@ class Exit:
 
     code: int
     peak_rss_bytes: int | None = None
+    cpu_seconds: float | None = None
     problem: str = ""
 
 
@@ -104,6 +105,7 @@ async def run(job: Job) -> Exit:
     return Exit(
         code=last["exit_code"],
         peak_rss_bytes=None if job.cleanup else last["peak_rss_bytes"],
+        cpu_seconds=None if job.cleanup else last["cpu_seconds"],
         problem=problem.get(last["ended"], ""),
     )
 

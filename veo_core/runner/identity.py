@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from veo_core.errors import UsageError
-from veo_core.fingerprint import module_fingerprint
+from veo_core.fingerprint import code_of
 from veo_core.runner.cache import KeyParts, artifact_identity
 from veo_core.runner.placeholders import Bindings
 from veo_core.runner.spec import Component
@@ -48,13 +48,16 @@ def key_parts(
 
 
 def installed_code(command: Sequence[str]) -> dict[str, str]:
-    """The digest of the installed modules that the command runs, by module; empty for other commands.
+    """What a command runs of the installed modules, by file and library; empty for other commands.
 
     Raises:
         NoIdentityError: it runs a module whose source cannot be found.
     """
     module = _module_of(command)
-    return {module: _code_digest(module)} if module else {}
+    try:
+        return code_of(module) if module else {}
+    except (UsageError, SyntaxError) as error:
+        raise NoIdentityError(str(error)) from None
 
 
 def _module_of(command: Sequence[str]) -> str | None:
@@ -68,13 +71,6 @@ def _module_of(command: Sequence[str]) -> str | None:
         if argument not in _FLAGS:
             return None
     return None
-
-
-def _code_digest(module: str) -> str:
-    try:
-        return module_fingerprint(module)
-    except (UsageError, SyntaxError) as error:
-        raise NoIdentityError(str(error)) from None
 
 
 def _stabiliser(bindings: Bindings, run_folder: str) -> Callable[[str], str]:

@@ -4,8 +4,8 @@ Run as `python -I -S supervise.py`, with nothing but the standard library. Stand
 as one line of JSON {"argv", "env", "cwd", "log", "timeout", "grace", "cleanup"}, then stays open for as long
 as the owner lives. The byte "t" on it asks the command to end (SIGTERM, SIGKILL after `grace` seconds); its
 end means that the owner died, and kills the command at once. Standard output carries {"pid"} before the
-command runs and then {"exit_code", "peak_rss_bytes", "ended"}, or {"error"} where it cannot be started;
-"ended" is "exited", "timeout" or "terminated".
+command runs and then {"exit_code", "peak_rss_bytes", "cpu_seconds", "ended"}, or {"error"} where it cannot be
+started; "ended" is "exited", "timeout" or "terminated".
 
 The command leads a session and process group of its own. Descendants that leave the group are found as
 well, where the system is Linux: orphans become children of this process. A "cleanup" that is not empty is the
@@ -48,6 +48,7 @@ def main() -> None:
         {
             "exit_code": code if code >= 0 else 128 - code,
             "peak_rss_bytes": usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+            "cpu_seconds": usage.ru_utime + usage.ru_stime,
             "ended": ended,
         }
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from veo_core.records.run import ArtifactRecord, TaskRecord
+from veo_core.records.run import ArtifactRecord, Attempt, TaskRecord
 from veo_core.runner import execution
 from veo_core.runner.artifacts import Artifact, digest_of, local_path
 from veo_core.runner.cache import Entry, KeyParts, Lookup
@@ -93,7 +93,7 @@ class TaskRun:
 
     async def _run_container(self, container: Container) -> Outcome:
         command = self._command(container)
-        self._update(command=command.argv)
+        self._update(command=command.argv, env=command.env)
         if not command.argv:
             return self._fail("its command is empty")
         if not self._task.cache:
@@ -102,13 +102,15 @@ class TaskRun:
             parts = await asyncio.to_thread(self._key_parts, command)
         except NoIdentityError as error:
             return await self._execute(command, None, f"miss: {error}")
-        self._update(cache_key=parts.digest)
+        self._update(cache_key=parts.digest, code=parts.code)
         found = await asyncio.to_thread(self._look_up, parts)
         if found.entry is not None:
             restored = await asyncio.to_thread(self._restore, found.entry, command.bindings)
             if restored is not None:
                 self._log.write_text(f"{found.reason}, task {found.entry.task}\n", encoding="utf-8")
-                return self._succeed(restored, state="CACHED", reason=found.reason)
+                return self._succeed(
+                    restored, state="CACHED", reason=found.reason, cached_from=found.entry.run_id
+                )
             found = Lookup(None, "miss: the cached entry is damaged")
         return await self._execute(command, parts, found.reason)
 
@@ -189,10 +191,23 @@ class TaskRun:
             if attempt > 1:
                 with self._log.open("a", encoding="utf-8") as log:
                     log.write(f"--- attempt {attempt} ---\n")
-            started = self._record().started or time.time()
-            self._update(state="RUNNING", attempts=attempt, started=started)
+            started = time.time()
+            self._update(state="RUNNING", attempts=attempt, started=self._record().started or started)
             end = await execution.run(job)
-            self._update(exit_code=end.code, peak_rss_bytes=end.peak_rss_bytes, finished=time.time())
+            done = Attempt(
+                started=started,
+                finished=time.time(),
+                exit_code=end.code,
+                problem=end.problem,
+                peak_rss_bytes=end.peak_rss_bytes,
+                cpu_seconds=end.cpu_seconds,
+            )
+            self._update(
+                exit_code=end.code,
+                peak_rss_bytes=end.peak_rss_bytes,
+                finished=done.finished,
+                tries=[*self._record().tries, done],
+            )
         if end.code or end.problem:
             last = next(iter(tail(self._log, 1)), "")
             return ": ".join(part for part in (f"exit code {end.code}", end.problem, last) if part)
