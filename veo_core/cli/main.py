@@ -16,6 +16,7 @@ from veo_core.cli import (
     run,
     runs,
     safety,
+    ui,
     verify_media,
     why,
 )
@@ -30,6 +31,7 @@ def parser() -> Parser:
     subcommands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
     run.add_parsers(subcommands)
     runs.add_parsers(subcommands)
+    ui.add_parsers(subcommands)
     why.add_parser(subcommands)
     diff.add_parser(subcommands)
     forget.add_parser(subcommands)

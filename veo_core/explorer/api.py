@@ -39,7 +39,6 @@ from veo_core.explorer.runs import run_summary, runs_document
 from veo_core.explorer.signals import signals_document
 from veo_core.explorer.stories import clip_document, find_clip
 from veo_core.explorer.training import training_document
-from veo_core.lineage.difference import RunDifference
 from veo_core.records.base import Record
 
 Made = TypeVar("Made")
@@ -176,16 +175,8 @@ class Api:
         threading.Thread(target=lambda: self._media(run).index, daemon=True).start()
 
     def _compare(self, first: Run, second: Run) -> Record:
-        difference = self._difference(first, second)
-        return compare_document(first, second, (self._summary(first), self._summary(second)), difference)
-
-    @staticmethod
-    def _difference(first: Run, second: Run) -> RunDifference | None:
-        try:
-            from veo_core.lineage.diff import diff
-        except ImportError:
-            return None
-        return diff(first.evidence, second.evidence)
+        summaries = self._summary(first), self._summary(second)
+        return compare_document(first, second, summaries)
 
     def _open(self, run: str) -> Run:
         return self._found(lambda: self._library.open(run))

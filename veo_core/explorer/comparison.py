@@ -16,15 +16,15 @@ from veo_core.explorer.documents import (
 )
 from veo_core.explorer.evaluation import made_clips
 from veo_core.explorer.library import Run
-from veo_core.lineage.difference import RunDifference
+from veo_core.lineage.diff import diff
 from veo_core.records.base import sha256_bytes
 from veo_core.records.journal import append_record
 
 
-def compare_document(
-    first: Run, second: Run, summaries: tuple[RunSummary, RunSummary], difference: RunDifference | None
-) -> CompareDocument:
+def compare_document(first: Run, second: Run, summaries: tuple[RunSummary, RunSummary]) -> CompareDocument:
     """What differs between two runs, with the clips that both made of the same prompts."""
+    known = first.evidence.run is not None and second.evidence.run is not None
+    difference = diff(first.evidence, second.evidence) if known else None
     notes = [*first.evidence.notes, *second.evidence.notes]
     return CompareDocument(
         first=summaries[0],
@@ -76,7 +76,7 @@ def cast_vote(first: Run, second: Run, ballot: Ballot) -> VotesDocument:
     vote = Vote(
         rater=ballot.rater,
         pair=ballot.pair,
-        prompt=pair.prompt,
+        prompt=sha256_bytes(pair.prompt.encode())[:16],  # votes stay when a caption is forgotten
         catch=False,
         left=left,
         answers={"overall": choices[ballot.choice]},

@@ -13,12 +13,10 @@ import fsspec
 
 from veo_core.errors import UsageError
 from veo_core.lineage.evidence import RECORD, Evidence, gather
+from veo_core.lineage.forget_runs import DERIVED
 from veo_core.records.run import RunRecord
 from veo_core.storage import Store
 from veo_core.storage.access import access_to
-
-CACHE = "explorer"
-"""Folder beside a run's record for what is derived from it."""
 
 _FRESH = 3.0
 """Seconds for which a listing of a bucket counts."""
@@ -127,7 +125,7 @@ class Run:
 
     def cache_folder(self) -> Path:
         """A folder for what is derived from the run: beside its record, else a temporary one."""
-        beside = self.folder / CACHE
+        beside = self.folder / DERIVED
         if self.is_local:
             try:
                 beside.mkdir(exist_ok=True)
@@ -161,6 +159,23 @@ class Library:
         """Ids of all runs, newest first, and why folders could not be read."""
         found, notes = self._places()
         return sorted(found, key=lambda run: (found[run][1], run), reverse=True), notes
+
+    def resolve(self, query: str) -> str:
+        """The id of a run by its id, by the start of one, or by "latest".
+
+        Raises:
+            UsageError: there is no such run, or the start fits several.
+        """
+        ids, notes = self.ids()
+        if not ids:
+            raise UsageError(notes[0] if notes else "there are no runs")
+        if query == "latest":
+            return ids[0]
+        found = [run for run in ids if run == query] or [run for run in ids if run.startswith(query)]
+        if len(found) != 1:
+            listed = ", ".join(found[:4]) if found else f"the latest is {ids[0]}"
+            raise UsageError(f"{len(found) or 'no'} runs are called {query!r}: {listed}")
+        return found[0]
 
     def open(self, run: str) -> Run:
         """A run as it is now; a damaged record has no run in its evidence.

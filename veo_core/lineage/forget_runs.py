@@ -1,5 +1,6 @@
 """Runs without a source: their manifests name the tables and shards that were written without it."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,6 @@ from pathlib import Path
 from veo_core.curate.card import describe_dataset
 from veo_core.lineage.evidence import RECORD, Evidence, gather, local_path
 from veo_core.lineage.forget_store import Rewritten
-from veo_core.lineage.report import write_report
 from veo_core.records.base import sha256_bytes
 from veo_core.records.dataset import DatasetSpec, Shard
 from veo_core.records.files import FileRef, TableRef
@@ -18,7 +18,10 @@ from veo_core.storage import Store
 
 _MAIN_TABLES = ("clips", "sources", "generated", "scores")
 _LATENTS = ("latents", "captions")
-_REPORT = "report.html"
+DERIVED = "explorer"
+"""Folder beside a run's record for what is made of it and can be made again."""
+
+REPORT = "report.html"
 _REDACTED = "[line removed: its source was forgotten]"
 
 
@@ -103,16 +106,16 @@ def mend_record(folder: Path, digests: Mapping[str, str], change: Change) -> Non
         _write(folder, run.model_copy(update={"tasks": tasks, "changes": [*run.changes, change]}))
 
 
-def scrub_texts(folder: Path, words: set[str], store: Store) -> None:
-    """Take lines with any of `words` out of a run's logs, and write its report anew if it had one."""
+def scrub_texts(folder: Path, words: set[str]) -> None:
+    """Take lines with any of `words` out of a run's logs, and remove its report and what else is derived."""
     for path in sorted(path for path in (folder / "logs").rglob("*") if path.is_file()):
         lines = path.read_bytes().split(b"\n")
         found = [any(word.encode() in line for word in words) for line in lines]
         if any(found):
             kept = [_REDACTED.encode() if hit else line for line, hit in zip(lines, found, strict=True)]
             _replace(path, b"\n".join(kept))
-    if (folder / _REPORT).is_file():
-        write_report(folder, store)
+    (folder / REPORT).unlink(missing_ok=True)
+    shutil.rmtree(folder / DERIVED, ignore_errors=True)
 
 
 def read_run(folder: Path, store: Store) -> Evidence:
