@@ -59,6 +59,8 @@ function RunFrame({ id, page, route, main, onHelp }: { id: string; page: string;
   }, [document_?.summary.name, id]);
   const pages = PAGES.filter(([name]) => !name || document_?.pages.includes(name) || name === page);
   useKeys(Object.fromEntries(pages.map(([name], index) => [String(index + 1), () => go(href(name ? ["run", id, name] : ["run", id]))])));
+  const tabs = useRef<HTMLElement>(null);
+  useEffect(() => tabs.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }), [page, pages.length]);
   const several = (runs.document?.runs.length ?? 0) > 1;
   return (
     <>
@@ -68,7 +70,7 @@ function RunFrame({ id, page, route, main, onHelp }: { id: string; page: string;
           <h1>{document_?.summary.name ?? id}</h1>
           {state && <Badge state={state} />}
         </Bar>
-        <nav class="tabs" aria-label="Pages of the run">
+        <nav class="tabs" ref={tabs} aria-label="Pages of the run">
           {pages.map(([name, title]) => <a key={name} href={href(name ? ["run", id, name] : ["run", id])} aria-current={name === page || (page === "task" && !name) ? "page" : undefined}>{title}</a>)}
         </nav>
       </header>

@@ -11,7 +11,7 @@ export function whole(value: number | null | undefined): string {
 export function number(value: number | null | undefined): string {
   if (value == null || !Number.isFinite(value)) return "–";
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(2).replace("e+", "e");
+  if (size !== 0 && (size < 1e-3 || size >= 1e7)) return value.toExponential(2).replace(/\.?0*e\+?/, "e");
   if (size >= 1000) return WHOLE.format(value);
   return String(Number(value.toPrecision(3)));
 }
@@ -41,7 +41,7 @@ export function seconds(value: number | null | undefined): string {
 }
 
 export function span(started: number | null, finished: number | null): string {
-  return started == null || finished == null ? "" : seconds(finished - started);
+  return started == null || finished == null || finished <= started ? "" : seconds(finished - started);
 }
 
 export function bytes(value: number | null | undefined): string {
@@ -58,6 +58,14 @@ export function bytes(value: number | null | undefined): string {
 export function moment(value: number | null | undefined): string {
   if (value == null) return "";
   return new Date(1000 * value).toLocaleString("en-GB", { dateStyle: "medium", timeStyle: "short" });
+}
+
+/** A moment of this year in few letters. */
+export function brief(value: number | null | undefined): string {
+  if (value == null) return "";
+  const date = new Date(1000 * value);
+  const year = date.getFullYear() === new Date().getFullYear() ? {} : ({ year: "numeric" } as const);
+  return date.toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", ...year });
 }
 
 export function short(digest: string): string {

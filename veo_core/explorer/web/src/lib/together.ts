@@ -54,7 +54,11 @@ export function useTogether(key: string, heard: Heard, rate: number): Together {
       if (playing) frame = requestAnimationFrame(follow);
     };
     frame = requestAnimationFrame(follow);
-    return () => cancelAnimationFrame(frame);
+    for (const video of both()) video.addEventListener("loadedmetadata", follow);
+    return () => {
+      cancelAnimationFrame(frame);
+      for (const video of both()) video.removeEventListener("loadedmetadata", follow);
+    };
   }, [playing, key]);
 
   const start = (from: number) => {

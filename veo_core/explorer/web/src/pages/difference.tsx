@@ -1,11 +1,12 @@
 // What differs between two runs, from where they part to what came of it.
 import type { ComponentChildren } from "preact";
-import type { ClipFate, CompareDocument, DataDifference, Interval, MetricDifference, RunDifference, StageDifference, ValueChange } from "../documents";
+import type { Cause, ClipFate, CompareDocument, DataDifference, Interval, MetricDifference, RunDifference, StageDifference, ValueChange } from "../documents";
 import { figure, interval, number, plural, sentence, short, whole, words } from "../lib/format";
 import { Card, Notes, Scroll } from "../ui/common";
 import { IntervalMark } from "../ui/interval";
 
 const SHOWN = 200;
+const CAUSES = 6;
 
 export function DifferenceView({ compared }: { compared: CompareDocument }) {
   const { difference } = compared;
@@ -36,9 +37,14 @@ function Parting({ difference }: { difference: RunDifference }) {
   }
   return (
     <Card title={<>They part at <b>{stage.task}</b></>} hint="The first stage whose output differs though all that it read is equal.">
-      {stage.causes.length ? <ul class="causes">{stage.causes.map((cause) => <li key={cause.kind + cause.name}><span class="badge">{words(cause.kind)}</span> {cause.name && <code>{cause.name}</code>} {cause.text}</li>)}</ul> : <p class="unknown">No cause is recorded.</p>}
+      {stage.causes.length ? <Causes of={stage.causes.slice(0, CAUSES)} /> : <p class="unknown">No cause is recorded.</p>}
+      {stage.causes.length > CAUSES && <details><summary>{plural(stage.causes.length - CAUSES, "more cause")}</summary><Causes of={stage.causes.slice(CAUSES)} /></details>}
     </Card>
   );
+}
+
+function Causes({ of }: { of: Cause[] }) {
+  return <ul class="causes">{of.map((cause) => <li key={cause.kind + cause.name + cause.text}><span class="badge">{words(cause.kind)}</span> {cause.text}</li>)}</ul>;
 }
 
 function Changes({ title, of, extra }: { title: string; of: ValueChange[]; extra?: ComponentChildren }) {
@@ -90,7 +96,8 @@ function Fate({ of }: { of: ClipFate | null }) {
 
 function Metrics({ rows }: { rows: MetricDifference[] }) {
   const changed = (row: MetricDifference) => (row.first?.value ?? null) !== (row.second?.value ?? null);
-  const moved = rows.filter(changed);
+  const rank = (row: MetricDifference) => (row.test && row.test.verdict !== "undecided" ? 0 : row.test ? 1 : row.first && row.second ? 2 : 3);
+  const moved = rows.filter(changed).sort((a, b) => rank(a) - rank(b));
   const equal = rows.filter((row) => !changed(row));
   return (
     <Card title="Scores" hint="Both runs with their 95 % intervals; where both answered the same prompts, a paired test says which is better.">
@@ -138,7 +145,7 @@ function Stages({ stages, diverging }: { stages: StageDifference[]; diverging: s
             <td><span class={`badge ${stage.outcome === "equal" ? "right" : stage.outcome === "different" ? "dropped" : ""}`}>{words(stage.outcome)}</span></td>
             <td><small class="soft">{stage.first_state.toLowerCase()}</small> <code>{digests(stage.first_digests)}</code></td>
             <td><small class="soft">{stage.second_state.toLowerCase()}</small> <code>{digests(stage.second_digests)}</code></td>
-            <td>{stage.causes.map((cause) => cause.text).join("; ")}{stage.causes.length > 0 && stage.upstream.length > 0 && "; "}{stage.upstream.length > 0 && `its input from ${stage.upstream.join(", ")}`}</td>
+            <td>{stage.causes.slice(0, 2).map((cause) => cause.text).join("; ")}{stage.causes.length > 2 && ` and ${stage.causes.length - 2} more`}{stage.causes.length > 0 && stage.upstream.length > 0 && "; "}{stage.upstream.length > 0 && `its input from ${stage.upstream.join(", ")}`}</td>
           </tr>
         ))}</tbody>
       </table></Scroll>

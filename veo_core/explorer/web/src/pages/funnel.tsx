@@ -21,6 +21,7 @@ export function clipsHref(run: string, where: Record<string, unknown>): string {
 
 function Funnel({ run, funnel }: { run: string; funnel: FunnelDocument }) {
   const { stages, flows } = funnel;
+  const widest = Math.max(...stages.map((stage) => stage.received + stage.added));
   if (!stages.length) return <div class="stack"><Notes of={[...funnel.unfinished, ...funnel.notes]} /><p class="notice">No stage of this run has decided on clips yet.</p></div>;
   return (
     <div class="stack">
@@ -30,7 +31,7 @@ function Funnel({ run, funnel }: { run: string; funnel: FunnelDocument }) {
         <Sankey run={run} funnel={funnel} />
       </Card>
       <Card title="Reasons">
-        <ol class="reasons">{stages.map((stage, index) => <Stage key={stage.task} run={run} stage={stage} flows={flows.filter((flow) => flow.source === index && flow.verdict !== "kept")} widest={stages[0]!.received + stages[0]!.added} />)}</ol>
+        <ol class="reasons">{stages.map((stage, index) => <Stage key={stage.task} run={run} stage={stage} flows={flows.filter((flow) => flow.source === index && flow.verdict !== "kept")} widest={widest} />)}</ol>
       </Card>
       {funnel.similarity.map((report, index) => <Similarity key={index} report={report} />)}
       {funnel.filters.length > 0 && <Card title="How well the filters work" hint="As measured where the truth is known.">

@@ -36,10 +36,10 @@ export function Graph({ graph, tasks, run, chosen }: { graph: GraphDocument; tas
             <a key={node.index} href={href(["run", run, "task", String(node.index)])} class={`node ${task.state.toLowerCase()}`} aria-current={chosen === node.index ? "true" : undefined} aria-label={`${task.name}: ${facts}`}>
               <title>{`${task.name}: ${facts}${task.reason ? `. ${task.reason}` : ""}`}</title>
               <rect class="box" x={left} y={place.y} width={WIDTH} height={HEIGHT} rx="6" />
+              {duration(task) > 0 && <rect class="time" x={left} y={place.y} width={Math.max(10, WIDTH * (duration(task) / longest))} height={HEIGHT} rx="6"><title>{`${Math.round((100 * duration(task)) / longest)} % of the longest`}</title></rect>}
               <rect class="strip" x={left} y={place.y + 6} width="3" height={HEIGHT - 12} rx="1.5" />
               <text class="name" x={left + 12} y={place.y + 17}>{label}</text>
               <text class="fact" x={left + 12} y={place.y + 32}>{glyph(task.state)} {facts}</text>
-              {duration(task) > 0 && <rect class="time" x={left + 6} y={place.y + HEIGHT - 3} width={(WIDTH - 12) * (duration(task) / longest)} height="2" rx="1" />}
             </a>
           );
         })}

@@ -38,7 +38,7 @@ function Model({ run, model }: { run: RunDocument; model: ModelDocument }) {
             <ul class="licences">{model.licences.map((licence) => <li key={licence.licence}><span>{licence.licence || "none stated"}</span><span class="soft">{plural(licence.clips, "clip")} of {plural(licence.sources, "source")}</span></li>)}</ul>
             {model.sources.length > 0 && <Scroll label="Sources"><table>
               <thead><tr><th scope="col">Author</th><th scope="col">Licence</th><th scope="col">Origin</th><th scope="col" class="num">Sources</th><th scope="col" class="num">Clips</th></tr></thead>
-              <tbody>{model.sources.map((source, index) => <tr key={index}><th scope="row">{source.author || "none stated"}</th><td>{source.licence || "none stated"}</td><td>{source.origin}, {source.permission}</td><td class="num">{whole(source.sources)}</td><td class="num">{whole(source.clips)}</td></tr>)}</tbody>
+              <tbody>{model.sources.map((source, index) => <tr key={index}><th scope="row" class="light">{source.author || "none stated"}</th><td>{source.licence || "none stated"}</td><td>{source.origin}, {source.permission}</td><td class="num">{whole(source.sources)}</td><td class="num">{whole(source.clips)}</td></tr>)}</tbody>
             </table></Scroll>}
           </Card>
           <Card title="Lineage" hint="The manifests behind the model, from its footage on.">
@@ -74,7 +74,7 @@ function SignOffs({ model }: { model: ModelDocument }) {
   return <Facts of={[
     ["Approved by", approvals.map((approval) => `${approval.role} (key ${approval.key.slice(0, 12)})`).join(", ")],
     ["Waivers", waivers.map((waiver) => `${words(waiver.rule)} by ${waiver.owner} until ${waiver.expires}: ${waiver.reason}`).join("; ")],
-    ["Intended use", model.intended_use],
-    ["Limits", model.limits.length ? <ul class="plain-list">{model.limits.map((limit) => <li key={limit}>{limit}</li>)}</ul> : ""],
+    ["Intended use", model.card.length ? "" : model.intended_use],
+    ["Limits", model.limits.length && !model.card.length ? <ul class="plain-list">{model.limits.map((limit) => <li key={limit}>{limit}</li>)}</ul> : ""],
   ]} />;
 }

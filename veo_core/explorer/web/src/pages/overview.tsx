@@ -1,6 +1,6 @@
 // What ran and how it ended: the figures to read first, the graph, and the chosen task or the run's record.
-import type { RunDocument, RunSummary } from "../documents";
-import { figure, interval, whole } from "../lib/format";
+import type { Headline, RunDocument, RunSummary } from "../documents";
+import { bytes, figure, interval, plural, unknown, whole } from "../lib/format";
 import { go, href } from "../lib/route";
 import { useKeys } from "../lib/keys";
 import { Card, Notes, Tile } from "../ui/common";
@@ -48,6 +48,17 @@ function Notices({ run }: { run: RunDocument }) {
   );
 }
 
+function valueOf({ value, unit, note }: Headline): string | null {
+  if (value == null) return note === unknown ? null : "–";
+  return unit === "bytes" ? bytes(value) : unit ? figure(value, unit) : whole(value);
+}
+
+function detailOf({ value, unit, note, n, ci_low, ci_high }: Headline): string {
+  if (value == null) return note;
+  const measured = [interval(ci_low, ci_high, unit), n == null ? "" : unit === "bytes" ? plural(n, "shard") : `n = ${whole(n)}`];
+  return measured.filter(Boolean).join(", ") || note;
+}
+
 function told(summary: RunSummary): string {
   const states = Object.entries(summary.tasks).filter(([, count]) => count).map(([state, count]) => `${count} ${state.toLowerCase()}`);
   return states.length ? `. Tasks: ${states.join(", ")}.` : ".";
@@ -57,16 +68,12 @@ function Tiles({ run }: { run: RunDocument }) {
   const { summary, gate } = run;
   const has = (page: string) => run.pages.includes(page);
   const to = (page: string) => (has(page) ? href(["run", summary.id, page]) : undefined);
+  const pageOf = (name: string) => to(name === "kept" ? "funnel" : name.endsWith("_clips") ? "clips" : "evaluation");
   if (summary.state === "DAMAGED") return null;
   return (
     <div class="tiles">
-      <Tile label="Clips kept" value={summary.kept == null ? null : whole(summary.kept)} detail={summary.collected == null ? "" : `of ${whole(summary.collected)} collected`} href={to("funnel")} />
-      {summary.train_clips != null && <Tile label="Trained on" value={whole(summary.train_clips)} detail="clips" href={to("clips")} />}
-      {summary.generated != null && <Tile label="Clips generated" value={whole(summary.generated)} detail="with sound" href={to("evaluation")} />}
-      {summary.headlines.map((headline) => (
-        <Tile key={headline.name} label={headline.title} href={to("evaluation")}
-          value={headline.value == null ? (headline.note ? "–" : null) : figure(headline.value, headline.unit)}
-          detail={headline.value == null ? headline.note : [interval(headline.ci_low, headline.ci_high, headline.unit), headline.n == null ? "" : `n = ${whole(headline.n)}`].filter(Boolean).join(", ")} />
+      {summary.headlines.filter((headline) => headline.name !== "gate").map((headline) => (
+        <Tile key={headline.name} label={headline.title} href={pageOf(headline.name)} value={valueOf(headline)} detail={detailOf(headline)} />
       ))}
       {gate && <Tile label="Safety gate" value={gate.approved ? "open" : "closed"} detail={`${gate.met} of ${gate.rules} rules met`} href={to("evaluation") && href(["run", summary.id, "evaluation"], { view: "safety" })} />}
       {has("model") || summary.model ? <Tile label="Registered as" value={summary.model || null} detail={run.promotion ? (run.promotion.promote ? "promoted" : "not promoted") : ""} href={to("model")} />

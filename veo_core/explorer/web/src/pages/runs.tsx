@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { Headline, RunSummary, RunsDocument } from "../documents";
 import { useDocument } from "../lib/document";
-import { figure, interval, moment, plural, span, whole } from "../lib/format";
+import { brief, figure, interval, plural, span, whole } from "../lib/format";
 import { useKeys } from "../lib/keys";
 import { go, href, type Route } from "../lib/route";
 import { Await, Badge, Notes } from "../ui/common";
@@ -32,6 +32,7 @@ function Runs({ document_, query }: { document_: RunsDocument; query: string }) 
   const shown = useMemo(() => document_.runs.filter((run) => fits(run, query)), [document_, query]);
   const rows = useRows(shown.length, ROW, scroller);
   const titles = headlines(document_.runs);
+  const telling = useMemo(() => differing(document_.runs), [document_]);
   useKeys({ "/": () => search.current?.focus() });
   const choose = (id: string) => setChosen((old) => (old.includes(id) ? old.filter((other) => other !== id) : [...old, id].slice(-2)));
   // The older of two is what the newer is held against.
@@ -55,7 +56,7 @@ function Runs({ document_, query }: { document_: RunsDocument; query: string }) 
           <div style={{ height: `${rows.height}px` }} class="runs-space">
             {rows.items.map((item) => {
               const run = shown[item.index];
-              return run && <Row key={run.id} run={run} titles={titles} top={item.start} chosen={chosen.includes(run.id)} onChoose={() => choose(run.id)} />;
+              return run && <Row key={run.id} run={run} titles={titles} telling={telling} top={item.start} chosen={chosen.includes(run.id)} onChoose={() => choose(run.id)} />;
             })}
           </div>
         </div>
@@ -64,20 +65,20 @@ function Runs({ document_, query }: { document_: RunsDocument; query: string }) 
   );
 }
 
-function Row({ run, titles, top, chosen, onChoose }: { run: RunSummary; titles: string[]; top: number; chosen: boolean; onChoose: () => void }) {
+function Row({ run, titles, telling, top, chosen, onChoose }: { run: RunSummary; titles: string[]; telling: string[]; top: number; chosen: boolean; onChoose: () => void }) {
   const told = run.notes[0] ?? "";
   return (
     <div class="runs-row" role="row" style={{ transform: `translateY(${top}px)`, height: `${ROW}px` }} title={told}>
       <span role="cell" class="pick"><input type="checkbox" checked={chosen} onChange={onChoose} aria-label={`Compare ${run.name}`} /></span>
       <span role="cell" class="name">
         <a href={href(["run", run.id])}>{run.name}</a>
-        <small>{[parameters(run), run.target === "embedded" ? "" : run.target, run.folder].filter(Boolean).join(" · ")}</small>
+        <small title={parameters(run)}>{[run.target === "embedded" ? "" : run.target, ...telling.map((name) => run.parameters[name] && `${leaf(name)} ${run.parameters[name]}`), telling.length ? "" : run.folder].filter(Boolean).join(", ") || run.folder}</small>
       </span>
-      <span role="cell" class="state"><Badge state={run.state} /><small>{moment(run.created)}{run.finished ? `, ${span(run.created, run.finished)}` : ""}</small></span>
+      <span role="cell" class="state"><Badge state={run.state} /><small>{brief(run.created)}{run.finished ? ` · ${span(run.created, run.finished)}` : ""}</small></span>
       <span role="cell" class="tasks"><Tasks of={run.tasks} /></span>
       <span role="cell" class="figure"><b>{whole(run.kept)}</b><small>{run.collected == null ? "" : `of ${whole(run.collected)}`}</small></span>
       {titles.map((title) => <Figure key={title} of={run.headlines.find((headline) => headline.title === title)} />)}
-      <span role="cell" class="model"><b>{run.model || "–"}</b><small>{run.gate && `gate ${run.gate}`}</small></span>
+      <span role="cell" class="model"><b title={run.model}>{run.model || "–"}</b><small>{run.gate && `gate ${run.gate}`}</small></span>
     </div>
   );
 }
@@ -98,9 +99,20 @@ function parameters(run: RunSummary): string {
   return Object.entries(run.parameters).map(([name, value]) => `${name} ${value}`).join(", ");
 }
 
-/** Titles of the figures that any run has, in the order of the runs. */
+/** Titles of the scores that any run has, in the order of the runs. */
 function headlines(runs: RunSummary[]): string[] {
-  return [...new Set(runs.flatMap((run) => run.headlines.map((headline) => headline.title)))].slice(0, 4);
+  const shares = runs.flatMap((run) => run.headlines.filter((headline) => headline.unit === "share"));
+  return [...new Set(shares.map((headline) => headline.title))].slice(0, 4);
+}
+
+/** Names of the parameters in which the runs differ, the last part of each told. */
+function differing(runs: RunSummary[]): string[] {
+  const names = [...new Set(runs.flatMap((run) => Object.keys(run.parameters)))];
+  return names.filter((name) => new Set(runs.map((run) => run.parameters[name])).size > 1);
+}
+
+function leaf(name: string): string {
+  return name.split(".").slice(-2).filter((part) => part !== "config" && part !== "world").join(" ").replace(/_/g, " ");
 }
 
 function fits(run: RunSummary, query: string): boolean {

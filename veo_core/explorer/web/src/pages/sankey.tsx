@@ -14,7 +14,8 @@ interface Place {
 }
 type Link = { flow: Flow };
 
-const COLUMN = 128; // least width of a stage's column
+const COLUMN = 124; // least width of a stage's column
+const LABEL = 150; // room for the last column's labels
 const LINE = 19; // height that a label takes
 const HEAD = 34;
 const THIN = 1.5;
@@ -75,7 +76,7 @@ const curve = sankeyLinkHorizontal<Place, Link>();
 
 function layout({ stages, flows }: FunnelDocument, room: number) {
   const nodes: Place[] = stages.map((stage) => ({ name: stage.name, stage: true, verdict: "", items: stage.received + stage.added }));
-  const links = flows.filter((flow) => flow.items > 0).map((flow) => {
+  const links = flows.filter((flow) => flow.items > 0).sort((a, b) => b.items - a.items).map((flow) => {
     let target = flow.target;
     if (target === null) {
       target = nodes.length;
@@ -83,17 +84,24 @@ function layout({ stages, flows }: FunnelDocument, room: number) {
     }
     return { source: flow.source, target, value: flow.items, flow };
   });
-  const columns = stages.length + 1;
-  const width = Math.max(room, columns * COLUMN);
+  const width = Math.max(room, stages.length * COLUMN + LABEL);
   const ends = stages.map((_, index) => flows.filter((flow) => flow.source === index && flow.target === null).length);
   const height = HEAD + Math.max(300, (Math.max(...ends) + 2) * LINE + 150);
-  const drawn = sankey<Place, Link>()
+  const generator = sankey<Place, Link>()
     .nodeAlign(sankeyLeft)
     .nodeWidth(9)
     .nodePadding(LINE)
-    .nodeSort((a, b) => Number(b.stage) - Number(a.stage) || Number(b.verdict === "kept") - Number(a.verdict === "kept") || b.items - a.items)
-    .linkSort((a, b) => Number(b.flow.target !== null) - Number(a.flow.target !== null) || Number(b.flow.verdict === "kept") - Number(a.flow.verdict === "kept") || b.flow.items - a.flow.items)
-    .extent([[1, HEAD], [width - COLUMN, height - 8]])
-    .iterations(0)({ nodes, links });
-  return { ...drawn, width, height };
+    .linkSort((a, b) => Number(b.flow.verdict === "kept") - Number(a.flow.verdict === "kept") || b.flow.items - a.flow.items)
+    .extent([[1, HEAD], [width - LABEL, height - 8]])
+    .iterations(0);
+  const drawn = generator({ nodes, links });
+  // Each column begins at the top, so that what is kept goes on in a straight line.
+  const columnEnds = new Map<number, number>();
+  for (const node of drawn.nodes) {
+    const tall = (node.y1 ?? 0) - (node.y0 ?? 0);
+    node.y0 = columnEnds.get(node.depth ?? 0) ?? HEAD;
+    node.y1 = node.y0 + tall;
+    columnEnds.set(node.depth ?? 0, node.y1 + LINE);
+  }
+  return { ...generator.update(drawn), width, height: Math.max(...columnEnds.values()) };
 }

@@ -36,7 +36,7 @@ function Told({ run, story, sound, place }: { run: string; story: ClipDocument; 
       <h2>{story.name || short(story.id)} {row && <Badge state={row.verdict} >{row.verdict}</Badge>}</h2>
       {row && row.verdict !== "kept" && <p class="story-fate">{words(row.verdict)} by {row.stage}: <b>{words(row.rule) || "no rule given"}</b>{measured(row.value, row.threshold)}</p>}
       {story.forgotten && <p class="notice failed">Forgotten: {story.forgotten}</p>}
-      {address ? <video class="story-video" key={address} src={address} controls loop playsInline autoplay muted={!sound} aria-label={story.name} />
+      {address ? <video class="story-video" key={address} src={address} poster={(row?.thumbnail && thumb(run, story.id)) || undefined} controls loop playsInline autoplay muted={!sound} aria-label={story.name} />
         : <p class="unknown">{story.media ? "The film is not in this file, or not in the store." : "No clip was made of it."}</p>}
       {story.key_frames.length > 0 && <div class="frames">{story.key_frames.map((frame, index) => {
         const picture = media(run, frame);
@@ -57,6 +57,7 @@ function Told({ run, story, sound, place }: { run: string; story: ClipDocument; 
         <h3>Decisions</h3>
         {story.fates.length ? <ol class="fates">{story.fates.map((fate, index) => <FateLine key={index} fate={fate} place={place} />)}</ol> : <p class="unknown">No stage decided on it.</p>}
       </section>
+      {Object.keys(story.prompts).length > 0 && <details><summary>What judges were asked</summary>{Object.entries(story.prompts).map(([task, prompt]) => <div key={task}><h4>{task}</h4><pre tabIndex={0}>{prompt}</pre></div>)}</details>}
       {clip && <section><h3>Measured</h3><dl class="figures">{Object.entries(clip.signals).map(([name, value]) => <div key={name}><dt>{words(name)}</dt><dd>{typeof value === "boolean" ? (value ? "yes" : "no") : number(value as number | null)}</dd></div>)}</dl></section>}
       <Alike run={run} story={story} place={place} />
       <section>

@@ -11,7 +11,10 @@ const REFRESH = 2000;
 
 export function TaskCard({ run, task }: { run: RunDocument; task: Task }) {
   const card = useRef<HTMLElement>(null);
-  useEffect(() => card.current?.scrollIntoView({ block: "nearest" }), []);
+  // Where the card stands above the graph, and not beside it, it comes into view.
+  useEffect(() => {
+    if (matchMedia("(max-width: 900px)").matches) card.current?.scrollIntoView({ block: "start" });
+  }, []);
   return (
     <section class="card task" ref={card} aria-label={`Task ${task.name}`}>
       <header class="card-head">

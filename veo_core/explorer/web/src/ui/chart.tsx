@@ -11,6 +11,9 @@ export interface Line {
   dashed?: boolean;
 }
 
+/** Of the places of a logarithmic axis, powers of ten. */
+const decades = (_: uPlot, splits: number[]) => splits.map((split) => (Math.abs(Math.log10(split) % 1) < 1e-6 ? split : null));
+
 const COLOURS = ["--s0", "--s1", "--s2", "--s3", "--s4", "--s5"];
 const HEIGHT = 180;
 
@@ -32,13 +35,13 @@ export function Chart({ title, lines, log = false, unit = "", x = "step" }: { ti
       {
         width: element.clientWidth || 300,
         height: HEIGHT,
-        padding: [8, 8, 0, 0],
+        padding: [8, 18, 0, 0],
         legend: { live: true },
         cursor: { y: false, points: { size: 6 }, sync: { key: "steps" } },
         scales: { x: { time: false }, y: log ? { distr: 3 } : {} },
-        axes: [axis, { ...axis, size: 52, values: (_: uPlot, ticks: (number | null)[]) => ticks.map((tick) => (tick == null ? "" : number(tick))) }],
+        axes: [axis, { ...axis, size: 52, grid: { ...axis.grid, ...(log ? { filter: decades } : {}) }, ticks: { ...axis.ticks, ...(log ? { filter: decades } : {}) }, values: (_: uPlot, ticks: (number | null)[]) => ticks.map((tick) => (tick == null ? "" : number(tick))) }],
         series: [
-          { label: x, value: (_, value) => (value == null ? "" : number(value)) },
+          { label: x, value: (_, value) => number(value ?? data[0]?.at(-1)) },
           ...lines.map((line, index) => ({
             label: line.name,
             stroke: colour(COLOURS[index % COLOURS.length] ?? "--s0"),

@@ -33,7 +33,7 @@ export function Timeline({ clip, signals, video, onSeek }: { clip: MadeClip; sig
   return (
     <svg class="timeline" viewBox={`0 0 1000 ${HIGH}`} preserveAspectRatio="none" role="img" onPointerDown={seek}
       aria-label={`${seen.length} contacts seen at ${times(seen)}; ${onsets.length} onsets heard at ${times(onsets)}`}>
-      {signals && <path class="motion" d={hill(signals.motion)} />}
+      {signals && <path class="motion" d={hill(signals, length)} />}
       {signals && <path class="wave" d={wave(signals.waveform)} />}
       <line class="middle" x1="0" x2="1000" y1={MIDDLE} y2={MIDDLE} />
       {seen.map((time) => <line key={`c${time}`} class="contact" x1={x(time)} x2={x(time)} y1="0" y2={MIDDLE} />)}
@@ -51,11 +51,13 @@ function times(of: number[]): string {
   return of.length ? of.map((time) => `${time.toFixed(2)} s`).join(", ") : "no time";
 }
 
-function hill(motion: number[]): string {
+/** Motion from each picture to the next, at the time of the next. */
+function hill({ motion, fps }: SignalsDocument, length: number): string {
+  if (!motion.length) return "";
   const most = Math.max(...motion, 1e-6);
-  const step = 1000 / (motion.length || 1);
-  const points = motion.map((value, index) => `L${((index + 0.5) * step).toFixed(1)} ${(MIDDLE - (MIDDLE - 3) * (value / most)).toFixed(1)}`);
-  return `M0 ${MIDDLE}${points.join("")}L1000 ${MIDDLE}Z`;
+  const x = (index: number) => ((1000 * (index + 1)) / (fps * length)).toFixed(1);
+  const points = motion.map((value, index) => `L${x(index)} ${(MIDDLE - (MIDDLE - 3) * (value / most)).toFixed(1)}`);
+  return `M${x(0)} ${MIDDLE}${points.join("")}L${x(motion.length - 1)} ${MIDDLE}Z`;
 }
 
 function wave(spans: [number, number][]): string {
