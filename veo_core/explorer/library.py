@@ -150,6 +150,7 @@ class Library:
     def __init__(self, folders: Sequence[RunsFolder], store: Store, alive: Alive) -> None:
         self._folders, self._store, self._alive = folders, store, alive
         self._scratch = tempfile.TemporaryDirectory(prefix="veo-explorer-")
+        self._opened: dict[str, Run] = {}
 
     @property
     def store(self) -> Store:
@@ -188,18 +189,22 @@ class Library:
             raise UsageError(f"there is no run {run!r}")
         folder, name = found[run]
         written = (folder.path / name / RECORD).stat()
+        known, stamp = self._opened.get(run), (str(written.st_mtime_ns), str(written.st_size), "0")
+        if known is not None and known.stamp == stamp:
+            return known
         evidence = self._settled(gather(folder.path / name, self._store), folder)
         running = evidence.run is not None and evidence.run.state == "RUNNING"
-        now = int(time.monotonic() / _FRESH) if running else 0
-        return Run(
+        now = 1 + int(time.monotonic() / _FRESH) if running else 0
+        self._opened[run] = Run(
             id=run,
             evidence=evidence,
-            stamp=(str(written.st_mtime_ns), str(written.st_size), str(now)),
+            stamp=(*stamp[:2], str(now)),
             label=folder.label,
             runs=folder.path,
             is_local=folder.is_local,
             scratch=Path(self._scratch.name),
         )
+        return self._opened[run]
 
     def _places(self) -> tuple[dict[str, tuple[RunsFolder, str]], list[str]]:
         """Folder and name of each run by its id; a name that several folders have gets a number."""

@@ -1,5 +1,6 @@
 """A run's page: its graph, its tasks with inputs, outputs and logs, what went wrong, how it was judged."""
 
+import codecs
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,11 @@ def log_document(run: Run, index: int, start: int | None) -> LogDocument:
         begin = max(0, size - _TAIL_BYTES) if start is None else min(max(start, 0), size)
         stream.seek(begin)
         data = stream.read(_MOST_BYTES)
-    return LogDocument(text=data.decode("utf-8", "replace"), start=begin, end=begin + len(data), size=size)
+    end = begin + len(data)
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(data, final=end == size)
+    pending, _ = decoder.getstate()
+    return LogDocument(text=text, start=begin, end=end - len(pending), size=size)
 
 
 def _log(run: Run, task: TaskRecord) -> Path | None:
