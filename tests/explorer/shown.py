@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-for _folder in ("lineage", "storage"):
-    sys.path.insert(0, str(Path(__file__).parents[1] / _folder))
+sys.path.insert(0, str(Path(__file__).parents[1] / "lineage"))
 
 from synthetic_run import SyntheticRun
 

@@ -94,7 +94,7 @@ def test_figures_that_are_no_numbers_are_null(tmp_path):
 
 
 def test_media_come_with_their_type_and_in_ranges(client, run, clip):
-    (file,) = [m for m in (run.folder.parents[1] / "store" / "objects").rglob(f"{clip.media}.mp4")]
+    (file,) = (run.folder.parents[1] / "store" / "objects").rglob(f"{clip.media}.mp4")
     whole = client.get(f"/media/run-1/{clip.media}")
     assert (whole.content, whole.headers["Content-Type"]) == (file.read_bytes(), "video/mp4")
     size = len(whole.content)

@@ -1,6 +1,7 @@
 """Films of training, motion and sound of generated clips, and runs that lie in a bucket."""
 
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -100,7 +101,7 @@ def test_motion_and_sound_of_a_clip_are_those_that_another_decoder_reads(tmp_pat
         luma = [f.to_ndarray(format="gray").astype(float) for f in file.decode(video=0)]
         file.seek(0)
         sound = np.concatenate([f.to_ndarray()[0] for f in file.decode(audio=0)])
-    expected = [np.abs(b - a).mean() / 255 for a, b in zip(luma, luma[1:], strict=False)]
+    expected = [np.abs(b - a).mean() / 255 for a, b in pairwise(luma)]
     assert signals.motion == pytest.approx(expected, abs=0.01)
     assert len(signals.waveform) == 400
     assert all(low <= high for low, high in signals.waveform)
@@ -111,12 +112,9 @@ def test_motion_and_sound_of_a_clip_are_those_that_another_decoder_reads(tmp_pat
 
 
 def test_runs_in_a_bucket_are_shown_and_brought_up_to_date(tmp_path, bucket):
-    run = make_run(tmp_path, state="RUNNING").whole()
-    store = Store(f"{bucket}/store")
-    run.store = store
-    manifest = run.ledger_manifest("package", run.clips(2), [])
-    run.tasks.clear()
-    run.task("package", manifest)
+    run = make_run(tmp_path, state="RUNNING")
+    run.store = store = Store(f"{bucket}/store")
+    run.task("package", run.ledger_manifest("package", run.clips(2), []))
     run.write()
     fs, base = fsspec.core.url_to_fs(f"{bucket}/runs")
     fs.put(str(run.folder), f"{base}/run-1", recursive=True)

@@ -94,6 +94,7 @@ def _ui(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     with _listening(arguments.port) as listener:
+        api.warm_up()
         print(f"runs at http://127.0.0.1:{listener.getsockname()[1]}/ (Ctrl-C ends it)", flush=True)
         server.run(sockets=[listener])
     return 0

@@ -27,13 +27,14 @@ from typing import Any, TypeVar
 from veo_core.errors import UsageError
 from veo_core.explorer.clip_index import ClipIndex
 from veo_core.explorer.comparison import cast_vote, compare_document, votes_document
-from veo_core.explorer.documents import Ballot, RunSummary, VotesDocument
+from veo_core.explorer.documents import RunSummary
 from veo_core.explorer.evaluation import evaluation_document
 from veo_core.explorer.funnel import funnel_document
 from veo_core.explorer.gallery import clips_document, fields_document
 from veo_core.explorer.library import Library, Run
 from veo_core.explorer.media import Media, Served
 from veo_core.explorer.model import model_document
+from veo_core.explorer.results import Ballot, VotesDocument
 from veo_core.explorer.run import log_document, run_document
 from veo_core.explorer.runs import run_summary, runs_document
 from veo_core.explorer.signals import signals_document
@@ -82,6 +83,12 @@ class Api:
             case ["api", "runs", run, *rest]:
                 return self._of_run(self._open(run), rest, query)
         raise NotFoundError(path)
+
+    def warm_up(self) -> None:
+        """Begin to build the index of the newest run, which is what most people look at first."""
+        ids, _ = self._library.ids()
+        if ids:
+            self._prepare(self._open(ids[0]))
 
     def media(self, run: str, sha256: str) -> Served:
         """A file that a run refers to.

@@ -12,19 +12,14 @@ import numpy.typing as npt
 
 from veo_core.errors import UsageError
 from veo_core.explorer.clip_index import ClipIndex
-from veo_core.explorer.documents import (
-    ClipDocument,
-    EvaluationDocument,
-    FieldsDocument,
-    RunsDocument,
-    TrainingDocument,
-)
+from veo_core.explorer.documents import ClipDocument, FieldsDocument, RunsDocument
 from veo_core.explorer.evaluation import evaluation_document
 from veo_core.explorer.funnel import funnel_document
 from veo_core.explorer.gallery import clip_rows, fields_document
 from veo_core.explorer.library import Library, Run
 from veo_core.explorer.media import Media, small_jpeg
 from veo_core.explorer.model import model_document
+from veo_core.explorer.results import EvaluationDocument, TrainingDocument
 from veo_core.explorer.run import log_document, run_document
 from veo_core.explorer.runs import run_summary, runs_document
 from veo_core.explorer.shell import single_file

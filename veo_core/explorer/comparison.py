@@ -6,16 +6,10 @@ from pathlib import Path
 
 from veo_core.errors import UsageError
 from veo_core.evaluate.side_by_side.votes import Choice, System, Vote, preferences, read_votes
-from veo_core.explorer.documents import (
-    Ballot,
-    ClipPair,
-    CompareDocument,
-    MadeClip,
-    RunSummary,
-    VotesDocument,
-)
+from veo_core.explorer.documents import RunSummary
 from veo_core.explorer.evaluation import made_clips
 from veo_core.explorer.library import Run
+from veo_core.explorer.results import Ballot, ClipPair, CompareDocument, MadeClip, VotesDocument
 from veo_core.lineage.diff import diff
 from veo_core.records.base import sha256_bytes
 from veo_core.records.journal import append_record

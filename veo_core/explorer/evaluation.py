@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 
 from veo_core.evaluate.metrics.catalogue import BY_NAME
 from veo_core.evaluate.records import ClipScore, ConfusionRow, SummaryRow
-from veo_core.explorer.documents import EvaluationDocument, MadeClip, MetricInfo, Place, Safety
 from veo_core.explorer.findings import (
     find_decision,
     find_generated,
@@ -16,6 +15,7 @@ from veo_core.explorer.findings import (
     last_with_table,
 )
 from veo_core.explorer.library import Run
+from veo_core.explorer.results import EvaluationDocument, MadeClip, MetricInfo, Place, Safety
 from veo_core.lineage.evidence import Evidence
 from veo_core.records.generated import GeneratedClip, RefusedPrompt
 from veo_core.safety.records import SafetyVerdict

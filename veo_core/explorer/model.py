@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from veo_core.errors import UsageError
-from veo_core.explorer.documents import Block, Download, ModelDocument, SourceGroup
 from veo_core.explorer.findings import find_entry, find_promotion, gate_summary, last_with_table
 from veo_core.explorer.library import Run
+from veo_core.explorer.results import Block, Download, ModelDocument, SourceGroup
 from veo_core.lineage.evidence import Evidence
 from veo_core.records.files import FileRef
 from veo_core.records.generated import ModelFiles

@@ -18,8 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from veo_core.errors import UsageError
 from veo_core.explorer.api import Api, NotFoundError
-from veo_core.explorer.documents import Ballot
 from veo_core.explorer.media import Served
+from veo_core.explorer.results import Ballot
 from veo_core.explorer.shell import page
 
 _HOSTS = ("127.0.0.1", "localhost", "[::1]")

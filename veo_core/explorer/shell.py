@@ -10,7 +10,8 @@ from typing import Any
 _HEAD = (
     '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n{policy}'
     '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-    '<meta name="color-scheme" content="light dark">\n<title>veo</title>\n{style}\n</head>\n'
+    '<meta name="color-scheme" content="light dark">\n<title>veo</title>\n'
+    '<link rel="icon" href="data:,">\n{style}\n</head>\n'
 )
 _BODY = '<body>\n<div id="app"></div>\n{data}{script}\n</body>\n</html>\n'
 

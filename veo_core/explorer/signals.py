@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from veo_core.errors import ItemError, UsageError
-from veo_core.explorer.documents import SignalsDocument
 from veo_core.explorer.library import Run
+from veo_core.explorer.results import SignalsDocument
 from veo_core.media.decode import Limits, decode
 from veo_core.records.files import FileRef
 

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from veo_core.errors import UsageError
-from veo_core.explorer.documents import Curve, Sample, SampleStep, Series, TrainedStage, TrainingDocument
 from veo_core.explorer.events import Events, read_events
 from veo_core.explorer.library import Run
+from veo_core.explorer.results import Curve, Sample, SampleStep, Series, TrainedStage, TrainingDocument
 from veo_core.lineage.evidence import Evidence, StageEvidence
 from veo_core.records.base import sha256_bytes
 from veo_core.records.manifest import Manifest
