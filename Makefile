@@ -7,9 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PRESET ?= world
 RUN ?= latest
+WEB := veo_core/explorer/web
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev run curate images push submit submit-kfp serve test test-slow test-xla bench bench-curate bench-model bench-ablate bench-watermark bench-serve bench-eval bench-safety compile lint check-infra lock report clean
+.PHONY: help setup setup-dev run curate images push submit submit-kfp serve test test-slow test-xla bench bench-curate bench-model bench-ablate bench-watermark bench-serve bench-eval bench-safety compile lint check-infra web screenshots ui lock report clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +44,9 @@ submit-kfp: setup-dev ## send it to Kubeflow Pipelines; PROFILE, PRESET, DRY_RUN
 
 report: setup ## write a run's report: RUN=latest or an id
 	@$(BIN)/veo report $(RUN)
+
+ui: setup ## look at the runs in a browser; ARGS="--runs FOLDER ... --port 8765"
+	@$(BIN)/veo ui $(ARGS)
 
 serve: setup ## the registered local model and a page to try it, at http://127.0.0.1:8080; ARGS="--port 8000"
 	@$(BIN)/python -m veo_core.serve --prompt-filter world --sampler "{solver: unipc}" $(ARGS)
@@ -83,6 +87,14 @@ bench-eval: setup-dev ## self-tests of the metrics, detectors, memorisation, spe
 
 compile: setup-dev ## compile the pipeline to pipelines/compiled
 	@$(BIN)/python -m pipelines.compile
+
+web: setup ## build the explorer's front end (needs Node and npm)
+	@cd $(WEB) && npm ci --no-audit --no-fund --silent
+	@$(BIN)/python -m veo_core.explorer.typescript > $(WEB)/src/documents.ts
+	@cd $(WEB) && npm run --silent check && npm run --silent build
+
+screenshots: setup-dev ## pictures of the explorer's pages: RUN=latest, RUNS=runs, ROOT=store, TO=build/screenshots
+	@$(BIN)/python -m benchmarks.screenshots --run $(RUN) $(if $(RUNS),--runs "$(RUNS)") $(if $(ROOT),--root "$(ROOT)") $(if $(TO),--to "$(TO)")
 
 check-infra: setup-dev ## build and check the Kustomize overlays and the Terraform configuration
 	@$(BIN)/python -m infra.checks

@@ -10,7 +10,7 @@ from shown import HOSTILE, api_of, library_of, make_run
 from synthetic_run import EDGES
 
 from veo_core.explorer.bundle import write_report
-from veo_core.explorer.documents import VotesDocument
+from veo_core.explorer.results import VotesDocument
 
 browsing = pytest.importorskip("benchmarks.browsing", reason="needs playwright")
 from playwright.sync_api import expect  # noqa: E402
