@@ -166,8 +166,9 @@ def test_large_pictures_are_made_small_and_others_refused():
     Image.fromarray(noise).save(data, "JPEG")
     small = Image.open(io.BytesIO(small_jpeg(data.getvalue())))
     assert small.size == (224, 126)
-    with pytest.raises(UsageError, match="no picture"):
-        small_jpeg(b"<svg onload='alert(1)'/>")
+    for hostile in (b"<svg onload='alert(1)'/>", b"\xff\xd8\xff nothing", data.getvalue() + bytes(8_000_000)):
+        with pytest.raises(UsageError, match="no picture"):
+            small_jpeg(hostile)
 
 
 def vote(client, pair, choice="left", **fields):
