@@ -1,6 +1,5 @@
 """The list of runs: what each was, how it ended, and its figures to read first."""
 
-import importlib.metadata
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from veo_core.explorer.documents import Headline, RunsDocument, RunSummary
 from veo_core.explorer.findings import find_decision, find_entry, find_summary
 from veo_core.explorer.library import Library, Run
 from veo_core.lineage.evidence import Evidence
+from veo_core.provenance.claim import product_version
 from veo_core.records.ledger import Counts
 from veo_core.records.run import RunRecord
 from veo_core.safety.records import Decision
@@ -54,7 +54,7 @@ def runs_document(library: Library, summary: Callable[[str], RunSummary]) -> Run
     return RunsDocument(
         runs=[summary(run) for run in ids],
         notes=notes,
-        version=importlib.metadata.version("veo-from-scratch"),
+        version=product_version(),
         live=True,
     )
 
