@@ -34,6 +34,7 @@ LAYERS = [
     {"lineage"},
     {"explorer"},
     {"runner"},
+    {"replay"},
     {"plan"},
     {"cli"},
 ]

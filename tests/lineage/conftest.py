@@ -1,11 +1,18 @@
-"""Fixture of the report's tests."""
+"""Fixtures of the tests of lineage."""
 
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "storage"))
+
+from buckets import bucket, gcs_root, s3_root
 from synthetic_run import SyntheticRun
 
 from veo_core.storage import Store
+
+__all__ = ["bucket", "gcs_root", "make_run", "s3_root"]
 
 
 @pytest.fixture

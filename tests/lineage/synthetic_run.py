@@ -12,6 +12,7 @@ from veo_core.evaluate.compare import Difference, Promotion
 from veo_core.evaluate.intervals import wilson
 from veo_core.evaluate.records import AttributeScore, ClipScore, SummaryRow
 from veo_core.media.encode import encode
+from veo_core.records.base import canonical_json, sha256_bytes
 from veo_core.records.clip import Clip, MediaFacts, Signals, Source
 from veo_core.records.generated import ModelFiles
 from veo_core.records.ledger import Counts, Decision
@@ -22,6 +23,7 @@ from veo_core.safety.records import Check, Figure, SafetyReport
 from veo_core.safety.records import Decision as GateDecision
 from veo_core.storage import Store
 
+PIPELINE = {"pipelineInfo": {"name": "veo-from-scratch"}}
 EDGES = {
     "collect": [],
     "prepare": ["collect"],
@@ -103,7 +105,7 @@ class SyntheticRun:
             state=self.state,
             created=1_790_000_000.0,
             finished=None if self.state == "RUNNING" else 1_790_000_140.0,
-            ir_digest="d" * 64,
+            ir_digest=sha256_bytes(canonical_json(PIPELINE)),
             git_sha="28a08c0",
             git_dirty=True,
             python="3.11.7",
@@ -114,6 +116,7 @@ class SyntheticRun:
             parameters={"root": "store", "seed": 0, "collect_config": {"folder": self.text}},
             tasks=self.tasks,
         )
+        (self.folder / "pipeline.yaml").write_text(json.dumps(PIPELINE))
         (self.folder / "run.json").write_bytes(run.to_bytes())
         return self.folder
 

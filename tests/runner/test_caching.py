@@ -34,6 +34,8 @@ def test_task_when_run_again_is_a_hit_with_equal_outputs(run: Run, tmp_path: Pat
     assert set(states(first).values()) == {"SUCCEEDED"}
     assert set(reasons(first).values()) == {"miss: first run"}
     assert set(states(second).values()) == {"CACHED"}
+    assert {task.cached_from for task in second.tasks} == {first.run_id}
+    assert {task.cached_from for task in first.tasks} == {""}
     assert set(reasons(second).values()) == {f"hit: same inputs, code and arguments as run {first.run_id}"}
     assert tasks(second)["read"].output_parameters == {"text": "a"}
     for name in ("write", "first-letter"):
@@ -53,6 +55,28 @@ def test_downstream_when_upstream_ran_anew_with_equal_bytes_is_a_hit(run: Run) -
     assert states(record) == {"write": "SUCCEEDED", "first-letter": "SUCCEEDED", "read": "CACHED"}
     assert reasons(record)["write"] == "miss: argument `text` changed"
     assert reasons(record)["first-letter"] == "miss: input `file` changed"
+
+
+@dsl.container_component
+def configured(config: dict, said: OutputPath(str)):
+    return dsl.ContainerSpec(IMAGE, ["sh", "-c", 'printf %s "$0" > "$1"'], [config, said])
+
+
+@dsl.pipeline
+def configured_pipeline(config: dict):
+    configured(config=config)
+
+
+def test_task_when_a_nested_value_changes_names_its_place(run: Run) -> None:
+    config = {"judge": {"prompt": "What is seen?", "frames": [1, 2]}, "steps": 3}
+    run(configured_pipeline, {"config": config})
+    record = run(configured_pipeline, {"config": config | {"judge": {"prompt": "Say it.", "frames": [1, 5]}}})
+    changed = ("argument `config.judge.frames.1` changed", "argument `config.judge.prompt` changed")
+    assert reasons(record)["configured"] == f"miss: {', '.join(changed)}"
+
+    many = {f"key{number}": number for number in range(9)}
+    record = run(configured_pipeline, {"config": many})
+    assert reasons(record)["configured"].endswith(" and 5 more")
 
 
 def test_task_when_an_earlier_argument_returns_is_a_hit(run: Run) -> None:
@@ -233,6 +257,9 @@ def test_task_when_a_file_that_its_module_imports_changes_runs_anew_and_others_d
     assert states(second) == {"library-task": "SUCCEEDED", "other-library-task": "CACHED"}
     assert tasks(second)["library-task"].output_parameters == {"said": "WORD!"}
     assert reasons(second)["library-task"] == "miss: code of some_library/loud.py changed"
+    before, after = (tasks(record)["library-task"].code for record in (first, second))
+    assert {name for name in before if before[name] != after[name]} == {"some_library/loud.py"}
+    assert {"some_library/__init__.py", "some_library/shout.py", "python"} <= set(before)
 
 
 @dsl.container_component

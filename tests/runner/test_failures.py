@@ -39,6 +39,11 @@ def test_task_when_it_fails_is_retried_until_it_succeeds(run: Run, counted: Path
 
     task = tasks(record)["succeed-at"]
     assert (task.state, task.attempts, task.exit_code) == ("SUCCEEDED", 3, 0)
+    assert [attempt.exit_code for attempt in task.tries] == [1, 1, 0]
+    times = [time for attempt in task.tries for time in (attempt.started, attempt.finished)]
+    assert times == sorted(times)
+    assert (task.started, task.finished) == (times[0], times[-1])
+    assert all(attempt.cpu_seconds is not None for attempt in task.tries)
     assert tasks(record)["say"].output_parameters == {"said": "3"}
     assert "--- attempt 3 ---" in runs.read_log(tmp_path / "runs", "latest", "succeed-at")
 

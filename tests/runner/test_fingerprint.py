@@ -1,12 +1,13 @@
 """The identity of installed code."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from veo_core.errors import UsageError
-from veo_core.fingerprint import closure, module_fingerprint
+from veo_core.fingerprint import closure, code_of, module_fingerprint
 
 
 @pytest.fixture
@@ -82,6 +83,29 @@ def test_fingerprint_when_the_code_lies_elsewhere_stays(
     monkeypatch.syspath_prepend(tmp_path / "moved")
 
     assert module_fingerprint("fingerprinted.main") == before
+
+
+def test_code_names_each_file_by_its_path_with_data_files_and_libraries(
+    package: Callable[..., None], tmp_path: Path
+) -> None:
+    package(main="from fingerprinted.sub import words\nimport yaml", sub__in__words="WORDS = 'words.txt'")
+    (tmp_path / "fingerprinted" / "sub" / "words.txt").write_text("one")
+    (tmp_path / "fingerprinted" / "unused").mkdir()
+    (tmp_path / "fingerprinted" / "unused" / "other.txt").write_text("not beside any module")
+
+    before = code_of("fingerprinted.main")
+    assert set(before) == {
+        "python", "PyYAML", "fingerprinted/__init__.py", "fingerprinted/main.py",
+        "fingerprinted/sub/__init__.py", "fingerprinted/sub/words.py", "fingerprinted/sub/words.txt",
+    }  # fmt: skip
+    assert (
+        before["fingerprinted/main.py"]
+        == sha256((tmp_path / "fingerprinted/main.py").read_bytes()).hexdigest()
+    )
+
+    (tmp_path / "fingerprinted" / "sub" / "words.txt").write_text("one, two")
+    after = code_of("fingerprinted.main")
+    assert {name for name in after if after[name] != before[name]} == {"fingerprinted/sub/words.txt"}
 
 
 def test_fingerprint_when_there_is_no_such_module_is_an_error(package: Callable[..., None]) -> None:

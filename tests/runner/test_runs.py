@@ -1,5 +1,6 @@
 """Run folders, and reading them."""
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -15,6 +16,7 @@ from runner_testing import Run, tasks
 from veo_core.errors import UsageError
 from veo_core.records.run import RunRecord, TaskRecord
 from veo_core.runner import progress, runs
+from veo_core.runner import task as task_module
 
 
 @dsl.pipeline
@@ -40,7 +42,7 @@ def test_run_folder_holds_record_pipeline_logs_and_outputs(run: Run, folder: Pat
 
 
 def test_record_tells_what_ran_on_what(run: Run) -> None:
-    record = run(two_tasks, {"n": 5})
+    record = run(two_tasks, {"n": 5}, launch={"judge": "world"})
 
     task = tasks(record)["for-loop-2/0/say"]
     assert record.parameters == {"n": 5}
@@ -49,12 +51,35 @@ def test_record_tells_what_ran_on_what(run: Run) -> None:
     assert record.packages["pydantic"]
     assert record.cpus >= 1
     assert record.memory_bytes > 0
+    assert record.target == "embedded"
+    assert record.launch == {"judge": "world"}
+    module = Path(task_module.__file__)
+    assert record.sources["veo_core/runner/task.py"] == hashlib.sha256(module.read_bytes()).hexdigest()
+    assert not any("__pycache__" in name for name in record.sources)
     assert task.component == "say"
     assert task.parameters == {"text": "a"}
     assert task.command[:2] == ["sh", "-c"]
     assert task.exit_code == 0
     assert task.peak_rss_bytes is not None
     assert record.created <= task.started <= task.finished <= record.finished
+
+
+def test_record_of_an_earlier_version_is_still_read(run: Run, folder: Path) -> None:
+    record = run(two_tasks)
+    path = folder / record.run_id / "run.json"
+    old = json.loads(path.read_bytes())
+    for name in ("target", "sources", "launch", "cpu", "accelerators"):
+        del old[name]
+    for task in old["tasks"]:
+        for name in ("tries", "cached_from", "code", "env"):
+            del task[name]
+    path.write_text(json.dumps(old))
+
+    read = runs.load_run(folder, record.run_id)
+    assert read.target == "embedded"
+    assert read.model_dump(
+        exclude={"sources", "launch", "cpu", "accelerators", "tasks"}
+    ) == record.model_dump(exclude={"sources", "launch", "cpu", "accelerators", "tasks"})
 
 
 def test_digest_of_the_pipeline_is_that_of_its_content(run: Run) -> None:

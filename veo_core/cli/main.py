@@ -13,10 +13,12 @@ from veo_core.cli import (
     generate,
     model,
     plan,
+    replay,
     run,
     runs,
     safety,
     ui,
+    verify,
     verify_media,
     why,
 )
@@ -34,6 +36,8 @@ def parser() -> Parser:
     ui.add_parsers(subcommands)
     why.add_parser(subcommands)
     diff.add_parser(subcommands)
+    verify.add_parser(subcommands)
+    replay.add_parser(subcommands)
     forget.add_parser(subcommands)
     export.add_parser(subcommands)
     generate.add_parser(subcommands)

@@ -113,7 +113,7 @@ def load_recipe(
     Raises:
         UsageError: no such preset, a file that cannot be read, an unknown key, or a value out of range.
     """
-    below = _merge(_preset(preset), place or {})
+    below = merge(_preset(preset), place or {})
     above: list[dict[str, Any]] = []
     where = f"preset {preset}"
     for config in configs:
@@ -124,12 +124,12 @@ def load_recipe(
         where = str(config)
     above.append(footage or {})
     for setting in settings:
-        above.append(_parse_setting(setting))
+        above.append(parse_setting(setting))
         where = f"--set {setting}"
-    values = reduce(_merge, above, below)
+    values = reduce(merge, above, below)
     collect = values.get("collect")
     if isinstance(collect, dict) and not collect.get("world"):
-        values = reduce(_merge, above, _merge(below, _OWN_FOOTAGE))
+        values = reduce(merge, above, merge(below, _OWN_FOOTAGE))
     return recipe_type().parse(_with_judge(values, where), where=where)
 
 
@@ -152,7 +152,7 @@ def _with_judge(values: dict[str, Any], where: str) -> dict[str, Any]:
     for stage, module in STAGES.items():
         config = typing.get_type_hints(importlib.import_module(module).run)["config"]
         if "judge" in config.model_fields:
-            values[stage] = _merge({"judge": judge}, values.get(stage) or {})
+            values[stage] = merge({"judge": judge}, values.get(stage) or {})
     return values
 
 
@@ -167,16 +167,21 @@ def _preset(name: str) -> dict[str, Any]:
     return preset
 
 
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     """Mappings merge key by key; everything else is replaced."""
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
 
 
-def _parse_setting(setting: str) -> dict[str, Any]:
+def parse_setting(setting: str) -> dict[str, Any]:
+    """`SECTION.KEY=VALUE` as nested mappings, the value read as YAML.
+
+    Raises:
+        UsageError: it has another form.
+    """
     path, separator, text = setting.partition("=")
     if not separator or not path:
         raise UsageError(

@@ -184,10 +184,10 @@ def _with_divergence(
         asked = [c for c in told if c.kind == "parameter" and not c.name.endswith(".revision")]
         told = [*asked, *source_causes(difference.data), *(c for c in told if c not in asked)]
     told += judge_causes(first, second, (mine, theirs))
-    if not told:
+    if not any(cause.name for cause in told):
         assert first.run is not None
         assert second.run is not None
-        told = machine_causes(first.run, second.run)
+        told += machine_causes(first.run, second.run)
     told = told or [unexplained(found.parts)]
     stages = [s if s is not found else s.model_copy(update={"causes": told}) for s in difference.stages]
     return difference.model_copy(update={"stages": stages, "diverging": found.task})

@@ -37,16 +37,21 @@ def visible_lines(difference: RunDifference) -> Iterator[str]:
     yield ""
     yield "stages"
     yield from stage_lines(difference.stages)
+    yield from change_lines(difference)
+    if difference.data is not None:
+        yield from _data(difference.data)
+    yield from _metrics(difference.metrics)
+    yield from _listed("not known", difference.notes)
+
+
+def change_lines(difference: RunDifference) -> Iterator[str]:
+    """What differs in parameters, code and surroundings."""
     yield from _changes("parameters", difference.parameters)
     yield from _listed("commits", difference.commits)
     yield from _listed("files", [f"{change.name} {change.kind}" for change in difference.code])
     yield from _changes("images", difference.images)
     yield from _changes("libraries", difference.packages)
     yield from _changes("machine", difference.machine)
-    if difference.data is not None:
-        yield from _data(difference.data)
-    yield from _metrics(difference.metrics)
-    yield from _listed("not known", difference.notes)
 
 
 def divergence_lines(difference: RunDifference) -> Iterator[str]:
@@ -66,7 +71,8 @@ def stage_lines(stages: Sequence[StageDifference]) -> Iterator[str]:
     """One line a task: equal or not, and what is known of the reason."""
     width = max((len(stage.task) for stage in stages), default=0)
     for stage in stages:
-        yield f"  {visible(stage.task):{width}}  {stage.outcome.replace('_', ' in the '):9} {_told(stage)}".rstrip()
+        outcome = stage.outcome.replace("only_", "only in the ")
+        yield f"  {visible(stage.task):{width}}  {outcome:9} {_told(stage)}".rstrip()
 
 
 def _told(stage: StageDifference) -> str:
@@ -87,7 +93,7 @@ def _causes(causes: Sequence[Cause]) -> Iterator[str]:
 
 def _side(label: str, side: RunSide) -> str:
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(side.created))
-    dirty = ", changed since" if side.git_dirty else ""
+    dirty = ", with uncommitted changes" if side.git_dirty else ""
     commit = f"commit {side.git_sha[:12]}{dirty}" if side.git_sha else "commit not known"
     return visible(f"{label:6} {side.run} {side.state.lower()} on {side.target}, {when}, {commit}")
 

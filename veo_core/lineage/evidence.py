@@ -151,14 +151,24 @@ def _stage(folder: Path, task: TaskRecord, index: int) -> StageEvidence:
         if artifact.sha256 and sha256_bytes(data) != artifact.sha256:
             return StageEvidence(task, index, None, "its manifest was altered: the sha256 does not match")
         return StageEvidence(task, index, Manifest.model_validate_json(data))
-    except (OSError, ValidationError) as error:
+    except (UsageError, OSError, ValidationError) as error:
         return StageEvidence(task, index, None, f"its manifest cannot be read: {_first_line(error)}")
 
 
 def local_path(folder: Path, uri: str) -> Path:
-    """The local file of an artifact; a relative one is below the run's folder."""
-    path = unquote(urlsplit(uri).path) if uri.startswith("file://") else uri
-    return folder / path
+    """The local file of an artifact, also where the run's folder was moved since.
+
+    Raises:
+        UsageError: the artifact is not in the run's folder.
+    """
+    path = Path(unquote(urlsplit(uri).path) if uri.startswith("file://") else uri)
+    if path.is_absolute() and not path.is_relative_to(folder) and folder.name in path.parts:
+        last = len(path.parts) - path.parts[::-1].index(folder.name)
+        path = Path(*path.parts[last:])
+    inside = _inside(folder, str(path))
+    if inside is None:
+        raise UsageError(f"{uri} is not in the run's folder")
+    return inside
 
 
 def _inside(folder: Path, name: str) -> Path | None:

@@ -27,6 +27,8 @@ RecordT = TypeVar("RecordT", bound=Record)
 # What other processes write must be seen at once: nothing is remembered of what a bucket listed.
 _OPTIONS: dict[str, Any] = {"use_listings_cache": False}
 
+_CHUNK = 4 << 20
+
 
 class StoredTable(TableWriter[RecordT]):
     """A table on its way into a store."""
@@ -114,6 +116,21 @@ class Store:
     def has(self, ref: FileRef) -> bool:
         """Whether the object is there in its full size; its bytes are not looked at."""
         return self._exists(ref.path, ref.bytes)
+
+    def digest_of(self, path: str) -> tuple[str, int]:
+        """sha256 and size in bytes of an object as it is now, read in bounded memory.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            UsageError: access to the store is denied.
+            OSError: it cannot be read.
+        """
+        digest, size = hashlib.sha256(), 0
+        with self._reached(), self._fs.open(f"{self._base}/{path}", "rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+        return digest.hexdigest(), size
 
     def get_bytes(self, ref: FileRef) -> bytes:
         """The bytes of an object, verified against its digest.
