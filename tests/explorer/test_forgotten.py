@@ -15,7 +15,8 @@ def test_forgotten_source_is_in_no_index_and_no_report(tmp_path):
     Api(library_of(run.runs, store=run.store)).get("/api/runs/run-1/clips", {})
     report, cache = run.folder / "report.html", run.folder / "explorer"
     target = run.kept[3]
-    secrets = [target.source.name.encode(), target.source.author.encode() + b'"', target.media.sha256.encode()]
+    texts = [target.source.name, f'{target.source.author}"', target.media.sha256]
+    secrets = [text.encode() for text in texts]
     assert all(secret in report.read_bytes() for secret in secrets)
     assert any(secrets[0] in path.read_bytes() for path in cache.iterdir())
     assert main(["forget", target.source.source_id, "--yes", "--why", "asked", *places]) == 0

@@ -8,9 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from veo_core.evaluate.compare import Difference, Promotion
 from veo_core.evaluate.intervals import wilson
-from veo_core.evaluate.records import AttributeScore, ClipScore, SummaryRow
+from veo_core.evaluate.records import AttributeScore, ClipScore, Difference, Promotion, SummaryRow
 from veo_core.media.encode import encode
 from veo_core.records.base import canonical_json, sha256_bytes
 from veo_core.records.clip import Clip, MediaFacts, Signals, Source

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from model_evidence import FIGURES, PARTS, TOMORROW, Evidence
 
 from veo_core.errors import UsageError
-from veo_core.evaluate.compare import Promotion
+from veo_core.evaluate.records import Promotion
 from veo_core.records.files import FileRef
 from veo_core.registry.local import list_models, load
 from veo_core.registry.register import RegisterConfig

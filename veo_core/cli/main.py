@@ -1,63 +1,60 @@
 """The command `veo`: run the pipeline, ask why, forget, film, generate, evaluate, verify and more."""
 
+import importlib
 import sys
 import traceback
 from collections.abc import Sequence
 
-from veo_core.cli import (
-    approve,
-    diff,
-    evaluate,
-    export,
-    forget,
-    generate,
-    model,
-    plan,
-    replay,
-    run,
-    runs,
-    safety,
-    ui,
-    verify,
-    verify_media,
-    why,
-)
 from veo_core.commandline import Parser
 from veo_core.errors import UsageError
-from veo_core.world import main as world
+from veo_core.lineage.terminal import visible
+
+COMMANDS = {
+    "run": "veo_core.cli.run",
+    "curate": "veo_core.cli.run",
+    "runs": "veo_core.cli.runs",
+    "logs": "veo_core.cli.runs",
+    "ui": "veo_core.cli.ui",
+    "report": "veo_core.cli.ui",
+    "why": "veo_core.cli.why",
+    "diff": "veo_core.cli.diff",
+    "verify": "veo_core.cli.verify",
+    "replay": "veo_core.cli.replay",
+    "forget": "veo_core.cli.forget",
+    "export": "veo_core.cli.export",
+    "generate": "veo_core.cli.generate",
+    "eval": "veo_core.cli.evaluate",
+    "model": "veo_core.cli.model",
+    "verify-media": "veo_core.cli.verify_media",
+    "safety": "veo_core.cli.safety",
+    "approve": "veo_core.cli.approve",
+    "gate": "veo_core.cli.approve",
+    "plan": "veo_core.cli.plan",
+    "world": "veo_core.world.main",
+}
+"""The module that adds each command: importing them all takes longer than many a command does."""
 
 
-def parser() -> Parser:
-    """The command line of `veo`."""
+def parser(command: str = "") -> Parser:
+    """The command line of `veo`, or the part of it that has `command`, where there is such a command."""
     root = Parser(prog="veo", description=__doc__)
     subcommands = root.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    run.add_parsers(subcommands)
-    runs.add_parsers(subcommands)
-    ui.add_parsers(subcommands)
-    why.add_parser(subcommands)
-    diff.add_parser(subcommands)
-    verify.add_parser(subcommands)
-    replay.add_parser(subcommands)
-    forget.add_parser(subcommands)
-    export.add_parser(subcommands)
-    generate.add_parser(subcommands)
-    evaluate.add_parser(subcommands)
-    model.add_parser(subcommands)
-    verify_media.add_parser(subcommands)
-    safety.add_parser(subcommands)
-    approve.add_parsers(subcommands)
-    plan.add_parser(subcommands)
-    world.add_parser(subcommands)
+    modules = [COMMANDS[command]] if command in COMMANDS else dict.fromkeys(COMMANDS.values())
+    for name in modules:
+        module = importlib.import_module(name)
+        add = getattr(module, "add_parsers", None) or module.add_parser
+        add(subcommands)
     return root
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 done, 1 failed, 2 bad usage or input, 130 interrupted."""
-    arguments = parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    arguments = parser(given[0] if given else "").parse_args(given)
     try:
         return int(arguments.execute(arguments))
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

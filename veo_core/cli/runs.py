@@ -1,10 +1,11 @@
-"""`veo runs` and `veo logs`: what was run, and what it said."""
+"""`veo runs` and `veo logs`: what was run here or was imported, and what it said."""
 
 import argparse
 import time
 from pathlib import Path
 from typing import Any
 
+from veo_core.cli import import_run
 from veo_core.runner import runs
 
 
@@ -12,6 +13,7 @@ def add_parsers(subcommands: Any) -> None:
     """Add `runs` and `logs` to the command line."""
     listing = subcommands.add_parser("runs", help="list the runs, newest first")
     listing.set_defaults(execute=_list)
+    import_run.add_parser(listing.add_subparsers(metavar="COMMAND"))
 
     logs = subcommands.add_parser("logs", help="print a task's log")
     logs.add_argument("run", help="a run's id, the start of one, or 'latest'")

@@ -5,17 +5,15 @@ import signal
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from veo_core.errors import UsageError
+from veo_core.explorer.api import Api
+from veo_core.explorer.bundle import write_report
+from veo_core.explorer.library import Library, RunsFolder
 from veo_core.runner.journal import is_alive
 from veo_core.runner.runs import LATEST
 from veo_core.storage import Store
-
-if TYPE_CHECKING:
-    from veo_core.explorer.library import Library
-
-# The explorer is imported where it is used: it takes longer than most commands.
 
 _PORT = 8765
 
@@ -60,21 +58,15 @@ def add_parsers(subcommands: Any) -> None:
 
 def report_of(folder: Path, store: Store) -> Path:
     """Write the report of a run into its folder, and return its path."""
-    from veo_core.explorer.bundle import write_report
-
     library = _library([str(folder.parent)], store)
     return write_report(library, library.open(library.resolve(folder.name)))
 
 
-def _library(folders: Sequence[str], store: Store) -> "Library":
-    from veo_core.explorer.library import Library, RunsFolder
-
+def _library(folders: Sequence[str], store: Store) -> Library:
     return Library([RunsFolder(uri) for uri in folders], store, is_alive)
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from veo_core.explorer.bundle import write_report
-
     library = _library([arguments.runs], Store(arguments.root, written=False))
     print(write_report(library, library.open(library.resolve(arguments.run)), arguments.out))
     return 0
@@ -89,8 +81,6 @@ def _ui(arguments: argparse.Namespace) -> int:
         raise UsageError(
             f"veo ui needs {error.name}, which is not installed: pip install 'veo-from-scratch[serve]'"
         ) from None
-    from veo_core.explorer.api import Api
-
     api = Api(_library(arguments.runs, Store(arguments.root, written=False)))
     config = uvicorn.Config(
         application(api), loop="asyncio", http="h11", ws="none", log_level="warning", access_log=False

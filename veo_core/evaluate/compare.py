@@ -8,19 +8,15 @@ all verdicts together are wrong with a chance of 5 %.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from veo_core.evaluate.metrics.catalogue import CLIP_METRICS
 from veo_core.evaluate.metrics.declaration import ClipMetric
-from veo_core.evaluate.records import ClipScore
-from veo_core.records.base import Record
+from veo_core.evaluate.records import ClipScore, Difference, Promotion, Verdict
 from veo_core.records.generated import SAFETY_SPLITS
 
-SCHEMA_VERSION = 1
 LEVEL = 0.05
 LEAST_PROMPTS = 8
 """Shared prompts below which a difference is not tested."""
@@ -29,39 +25,6 @@ _RESAMPLES, _EXCHANGES = 2000, 10_000
 _CHUNK = 1000  # exchanges held in memory at a time
 
 Floats = npt.NDArray[np.float64]
-Verdict = Literal["better", "worse", "undecided"]
-
-
-class Difference(Record):
-    """One metric of candidate and baseline on the prompts that both answered."""
-
-    metric: str
-    split: str
-    mode: str
-    candidate: float
-    baseline: float
-    difference: float = Field(description="candidate less baseline")
-    ci_low: float
-    ci_high: float
-    prompts: int
-    better: Literal["higher", "lower"]
-    p_value: float = Field(description="two-sided, adjusted for the number of metrics")
-    verdict: Verdict
-
-
-class Promotion(Record):
-    """Whether a candidate is to replace the version that was promoted last, and why.
-
-    The rule: no metric significantly worse, at least one significantly better. Without a predecessor there
-    is nothing to be worse than.
-    """
-
-    schema_version: int = SCHEMA_VERSION
-    candidate: str = Field(description="digest of the manifest of the generated clips")
-    baseline: str = Field(description="NAME@VERSION; empty where no other model was promoted")
-    promote: bool
-    reason: str
-    differences: list[Difference]
 
 
 def promotion(

@@ -9,7 +9,10 @@ from veo_core.records.files import FileRef
 
 SCHEMA_VERSION = 2
 
+PROMOTION_SCHEMA_VERSION = 1
+
 Group = Literal["generated", "real"]
+Verdict = Literal["better", "worse", "undecided"]
 
 
 class AttributeScore(Record):
@@ -179,3 +182,35 @@ class EvaluationSummary(Record):
         """The row of a metric, or None where it was not measured."""
         named = (row for row in self.rows if (row.metric, row.split, row.mode) == (metric, split, mode))
         return next(named, None)
+
+
+class Difference(Record):
+    """One metric of candidate and baseline on the prompts that both answered."""
+
+    metric: str
+    split: str
+    mode: str
+    candidate: float
+    baseline: float
+    difference: float = Field(description="candidate less baseline")
+    ci_low: float
+    ci_high: float
+    prompts: int
+    better: Literal["higher", "lower"]
+    p_value: float = Field(description="two-sided, adjusted for the number of metrics")
+    verdict: Verdict
+
+
+class Promotion(Record):
+    """Whether a candidate is to replace the version that was promoted last, and why.
+
+    The rule: no metric significantly worse, at least one significantly better. Without a predecessor there
+    is nothing to be worse than.
+    """
+
+    schema_version: int = PROMOTION_SCHEMA_VERSION
+    candidate: str = Field(description="digest of the manifest of the generated clips")
+    baseline: str = Field(description="NAME@VERSION; empty where no other model was promoted")
+    promote: bool
+    reason: str
+    differences: list[Difference]

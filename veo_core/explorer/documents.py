@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from veo_core.evaluate.compare import Promotion
+from veo_core.evaluate.records import Promotion
 from veo_core.lineage.trained import Training
 from veo_core.lineage.why import Duplicate, Fate
 from veo_core.records.base import Record

@@ -1,7 +1,6 @@
 """What several pages read of a run: its last evaluation, gate decision and registry entry."""
 
-from veo_core.evaluate.compare import Promotion
-from veo_core.evaluate.records import ClipScore, SummaryRow
+from veo_core.evaluate.records import ClipScore, Promotion, SummaryRow
 from veo_core.explorer.documents import GateSummary
 from veo_core.lineage.evidence import Evidence
 from veo_core.records.generated import GeneratedClip

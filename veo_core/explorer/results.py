@@ -4,8 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from veo_core.evaluate.compare import Promotion
-from veo_core.evaluate.records import AttributeScore, ConfusionRow, SummaryRow
+from veo_core.evaluate.records import AttributeScore, ConfusionRow, Promotion, SummaryRow
 from veo_core.explorer.documents import GateSummary, RunSummary
 from veo_core.lineage.difference import RunDifference
 from veo_core.records.base import Record

@@ -66,7 +66,9 @@ class TaskRecord(Record):
     inputs: dict[str, list[ArtifactRecord]] = Field(default_factory=dict)
     outputs: dict[str, list[ArtifactRecord]] = Field(default_factory=dict)
     output_parameters: dict[str, Any] = Field(default_factory=dict)
-    log: str = Field(default="", description="log file, relative to the run's folder")
+    log: str = Field(
+        default="", description="log file, relative to the run's folder, or its address on the platform"
+    )
     peak_rss_bytes: int | None = None
 
 
@@ -116,3 +118,6 @@ class RunRecord(Record):
     packages: dict[str, str] = Field(default_factory=dict, description="versions of installed libraries")
     tasks: list[TaskRecord] = Field(default_factory=list)
     changes: list[Change] = Field(default_factory=list, description="made after the run had ended")
+    unknown: list[str] = Field(
+        default_factory=list, description="what the platform on which it ran does not tell"
+    )

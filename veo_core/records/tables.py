@@ -13,7 +13,7 @@ from veo_core.records.base import Record
 
 RecordT = TypeVar("RecordT", bound=Record)
 
-_GROUP_ROWS = 256
+GROUP_ROWS = 256
 _SCALARS: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
@@ -60,7 +60,7 @@ class TableWriter(Generic[RecordT]):
     def add(self, row: RecordT) -> None:
         self._group.append(row.model_dump(mode="json"))
         self.rows += 1
-        if len(self._group) == _GROUP_ROWS:
+        if len(self._group) == GROUP_ROWS:
             self._flush()
 
     def close(self) -> None:
@@ -92,7 +92,7 @@ def table_from_bytes(data: bytes, record: type[RecordT]) -> list[RecordT]:
 def read_table(source: Path | BinaryIO, record: type[RecordT]) -> Iterator[RecordT]:
     """The rows of a Parquet file, read a group at a time."""
     with pq.ParquetFile(source) as file:
-        for batch in file.iter_batches(batch_size=_GROUP_ROWS, use_threads=False):
+        for batch in file.iter_batches(batch_size=GROUP_ROWS, use_threads=False):
             yield from rows_of(batch, record)
 
 

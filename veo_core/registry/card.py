@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from veo_core.curate.card_tables import curation_table, quality_table
-from veo_core.evaluate.compare import Promotion
-from veo_core.evaluate.records import SummaryRow
+from veo_core.evaluate.records import Promotion, SummaryRow
 from veo_core.markdown import table, text
 from veo_core.registry.records import ModelDescription, TrainingRun
 from veo_core.safety.records import Figure, SignOffs

@@ -13,7 +13,7 @@ from itertools import count
 from pydantic import Field
 
 from veo_core.errors import UsageError
-from veo_core.evaluate.compare import Promotion
+from veo_core.evaluate.records import Promotion
 from veo_core.records.base import Record, canonical_json, sha256_bytes
 from veo_core.records.files import FileRef
 from veo_core.records.generated import ModelFiles
@@ -66,7 +66,7 @@ def add(
     mine = [line for line in lines if line.name == description.name]
     for line in mine:
         if line.content == description.digest:
-            return line.entry, _read(store, line)
+            return line.entry, read_entry(store, line)
     version = len(mine) + 1
     reference = f"{description.name}@{version}"
     verdict = promotion(_promoted_before(store, mine, description))
@@ -99,7 +99,7 @@ def load(store: Store, reference: str) -> ModelEntry:
     Raises:
         UsageError: no such model, or a file of it is missing or was altered.
     """
-    entry = _read(store, _find(store, reference))
+    entry = read_entry(store, find(store, reference))
     store.get_bytes(entry.card)
     if entry.ml_bom is not None:
         store.get_bytes(entry.ml_bom)
@@ -114,7 +114,7 @@ def entries(store: Store) -> Iterator[ModelEntry]:
     Raises:
         UsageError: an entry is missing or was altered.
     """
-    return (_read(store, line) for line in _log(store))
+    return (read_entry(store, line) for line in _log(store))
 
 
 def entry_digest(store: Store, entry: ModelEntry) -> str:
@@ -124,12 +124,17 @@ def entry_digest(store: Store, entry: ModelEntry) -> str:
 
 def _promoted_before(store: Store, versions: list[LogLine], model: ModelDescription) -> ModelEntry | None:
     """The version promoted last that was found good on other clips than the model's."""
-    promoted = (_read(store, line) for line in reversed(versions) if line.promoted)
+    promoted = (read_entry(store, line) for line in reversed(versions) if line.promoted)
     generated = model.manifests["generated"]
     return next((entry for entry in promoted if entry.description.manifests["generated"] != generated), None)
 
 
-def _find(store: Store, reference: str) -> LogLine:
+def find(store: Store, reference: str) -> LogLine:
+    """The registration that a reference names, as in `load`.
+
+    Raises:
+        UsageError: there is none.
+    """
     name, separator, version = reference.partition("@")
     if not separator or not re.fullmatch(r"default|latest|[1-9][0-9]*", version):
         raise UsageError(f"model {reference!r}: expected NAME@VERSION, NAME@default or NAME@latest")
@@ -148,7 +153,12 @@ def _find(store: Store, reference: str) -> LogLine:
     return found
 
 
-def _read(store: Store, line: LogLine) -> ModelEntry:
+def read_entry(store: Store, line: LogLine) -> ModelEntry:
+    """A registered model; only the entry itself is verified.
+
+    Raises:
+        UsageError: the entry is missing or was altered.
+    """
     data = store.get_bytes(line.entry)
     entry = ModelEntry.model_validate_json(data)
     # The digest is of what was written: the records of today may have fields that it had not.

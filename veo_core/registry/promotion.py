@@ -1,7 +1,7 @@
 """Whether a new version is to replace the one promoted last: the scores of both on the same prompts."""
 
-from veo_core.evaluate.compare import Promotion, promotion
-from veo_core.evaluate.records import ClipScore
+from veo_core.evaluate.compare import promotion
+from veo_core.evaluate.records import ClipScore, Promotion
 from veo_core.records.files import TableRef
 from veo_core.registry.records import ModelDescription, ModelEntry
 from veo_core.storage import Store

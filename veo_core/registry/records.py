@@ -2,8 +2,7 @@
 
 from pydantic import Field
 
-from veo_core.evaluate.compare import Promotion
-from veo_core.evaluate.records import SummaryRow
+from veo_core.evaluate.records import Promotion, SummaryRow
 from veo_core.records.base import Record
 from veo_core.records.dataset import FilterQuality
 from veo_core.records.files import FileRef, TableRef

@@ -90,7 +90,7 @@ def _read(folder: Path) -> RunRecord:
         record = RunRecord.model_validate_json((folder / RECORD).read_bytes())
     except (OSError, ValueError) as error:
         raise UsageError(f"{folder / RECORD}: no run record: {str(error).splitlines()[0]}") from None
-    if record.state != "RUNNING" or alive:
+    if record.state != "RUNNING" or alive or record.target != "embedded":
         return record
     tasks = [
         task.model_copy(update={"state": "CANCELLED", "reason": "the runner was killed"})

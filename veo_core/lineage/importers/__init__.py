@@ -1,0 +1,1 @@
+"""Runs of Kubeflow Pipelines and Vertex AI Pipelines, as records of the format that runs here have."""
