@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from shown import api_of, get, make_run
 from starlette.testclient import TestClient
+from synthetic_run import SyntheticRun
 
 from veo_core.cli.main import main
 from veo_core.errors import UsageError
@@ -183,11 +184,7 @@ def two(tmp_path):
     first.write()
     second = first.folder.with_name("run-2")
     second.mkdir()
-    (second / "run.json").write_bytes((first.folder / "run.json").read_bytes())
-    for path in first.folder.rglob("manifest"):
-        copy = second / path.relative_to(first.folder)
-        copy.parent.mkdir(parents=True)
-        copy.write_bytes(path.read_bytes())
+    SyntheticRun(second, first.store).whole().write()
     return first
 
 

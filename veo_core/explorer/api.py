@@ -183,7 +183,8 @@ class Api:
 
     def _compare(self, first: Run, second: Run) -> Record:
         summaries = self._summary(first), self._summary(second)
-        return compare_document(first, second, summaries)
+        name = f"compared with {second.id}"
+        return self._once(first, name, lambda: compare_document(first, second, summaries), second)
 
     def _open(self, run: str) -> Run:
         return self._found(lambda: self._library.open(run))
@@ -194,9 +195,9 @@ class Api:
     def _media(self, run: Run) -> Media:
         return self._once(run, "media", lambda: Media(run))
 
-    def _once(self, run: Run, what: str, make: Callable[[], Made]) -> Made:
-        """What `make` gives, made by one thread, and kept until the run changes."""
-        key = (run.id, what, *run.stamp)
+    def _once(self, run: Run, what: str, make: Callable[[], Made], other: Run | None = None) -> Made:
+        """What `make` gives, made by one thread, and kept until the run, or the other one, changes."""
+        key = (run.id, what, *run.stamp, *(other.stamp if other else ()))
         with self._lock:
             if key in self._kept:
                 found: Made = self._kept[key]
