@@ -19,6 +19,11 @@ from veo_core.explorer.server import application
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SIZES = {"wide": (1440, 900), "phone": (390, 844)}
 Theme = Literal["light", "dark"]
+_FOLLOW = """place => new Promise(drawn => {
+  location.hash = place;
+  requestAnimationFrame(() => requestAnimationFrame(drawn));
+})"""
+_PATIENCE = 20_000  # milliseconds
 
 
 @contextmanager
@@ -47,7 +52,7 @@ def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
         raise UsageError("no Chromium is installed; `apt-get install chromium` does it")
     with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--autoplay-policy=user-gesture-required"]
+        flags = ["--no-sandbox", "--autoplay-policy=document-user-activation-required"]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
         browser.close()
@@ -66,6 +71,7 @@ class Visit:
         self._context: BrowserContext = browser.new_context(
             viewport={"width": width, "height": height}, color_scheme=theme, has_touch=size == "phone"
         )
+        self._context.set_default_timeout(_PATIENCE)
         self._address = address
         self.page: Page = self._context.new_page()
         self.problems: list[str] = []
@@ -86,10 +92,18 @@ class Visit:
     ) -> None:
         self._context.close()
 
-    def go(self, place: str = "") -> Page:
-        """Open a place in the application, such as "run/ID/clips", and wait until its documents are there."""
+    def open(self, place: str = "") -> Page:
+        """Load the application at a place, such as "run/ID/clips", and wait until its documents are there."""
         self.page.goto("about:blank")
         self.page.goto(f"{self._address}#/{place}")
+        self.settle()
+        return self.page
+
+    def go(self, place: str) -> Page:
+        """Follow a link to a place within the application."""
+        if self.page.url == "about:blank":
+            return self.open(place)
+        self.page.evaluate(_FOLLOW, f"#/{place}")
         self.settle()
         return self.page
 

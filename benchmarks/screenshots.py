@@ -39,7 +39,7 @@ def main() -> int:
                 for theme in _THEMES:
                     with Visit(browser, address, size=size, theme=theme) as visit:
                         for name, place in places.items():
-                            page = visit.go(place)
+                            page = visit.open(place)
                             page.wait_for_timeout(_MOMENT)
                             page.screenshot(path=arguments.to / f"{name}-{size}-{theme}.png")
                     for problem in visit.problems:

@@ -31,7 +31,7 @@ export function App() {
   const [help, setHelp] = useState(false);
   const main = useRef<HTMLElement>(null);
   const [section = "", id = "", page = ""] = route.path;
-  useKeys({ "?": () => setHelp(true), Escape: () => setHelp(false) }, true);
+  useKeys(help ? { Escape: () => setHelp(false) } : { "?": () => setHelp(true) });
   useEffect(() => window.scrollTo(0, 0), [section, id, page]);
   return (
     <>

@@ -25,12 +25,8 @@ export async function load<T>(path: string, signal?: AbortSignal): Promise<T> {
     return embedded.documents[path] as T;
   }
   const response = await fetch(path, { headers: { Accept: "application/json" }, signal });
-  const body: unknown = await response.json().catch(() => null);
-  if (!response.ok) {
-    const told = (body as { error?: unknown } | null)?.error;
-    throw new NotKnownError(typeof told === "string" ? told : `The server answered ${response.status}.`);
-  }
-  return body as T;
+  if (!response.ok) throw new NotKnownError(await told(response));
+  return (await response.json()) as T;
 }
 
 /** Send a record to the server, and get its answer. */
@@ -40,9 +36,14 @@ export async function send<T>(path: string, body: unknown): Promise<T> {
     headers: { "Content-Type": "application/json", "X-Veo": "vote" },
     body: JSON.stringify(body),
   });
-  const answer: unknown = await response.json().catch(() => null);
-  if (!response.ok) throw new Error((answer as { error?: string } | null)?.error ?? `The server answered ${response.status}.`);
-  return answer as T;
+  if (!response.ok) throw new Error(await told(response));
+  return (await response.json()) as T;
+}
+
+/** Why a request was refused, in the server's words where it has some. */
+async function told(response: Response): Promise<string> {
+  const body = (await response.json().catch(() => null)) as { error?: unknown } | null;
+  return typeof body?.error === "string" ? body.error : `The server answered ${response.status}.`;
 }
 
 /** Address of an object of a run, or "" where this page has none. */

@@ -71,7 +71,7 @@ export function useTogether(key: string, heard: Heard, rate: number): Together {
     setPlaying(!playing);
   };
   const seek = (to: number) => {
-    for (const video of both()) video.currentTime = Math.min(to, Math.max(0, (video.duration || to) - 0.001));
+    for (const video of both()) video.currentTime = Number.isFinite(video.duration) ? Math.min(to, Math.max(0, video.duration - 0.001)) : to;
     setTime(to);
   };
   return { first, second, playing, time, length, ended, toggle, seek };

@@ -29,7 +29,7 @@ export function ComparePage({ route }: { route: Route }) {
           <Segmented label="View" value={view} options={views} onChange={(name) => go(href(["compare", a, b, ...(name === "difference" ? [] : [name])]))} />
           {view !== "vote" && <a class="push" href={href(["compare", b, a, ...(view === "difference" ? [] : [view])])}>Exchange the two</a>}
         </div>
-        <Notes of={compared.notes} />
+        {view !== "vote" && <Notes of={compared.notes} />}
         {view !== "vote" && <div class="sides"><Side letter="A" run={compared.first} /><Side letter="B" run={compared.second} /></div>}
         {view === "difference" && <DifferenceView compared={compared} />}
         {view === "clips" && <SideBySide compared={compared} route={route} />}
