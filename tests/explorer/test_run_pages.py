@@ -39,7 +39,7 @@ def test_list_tells_what_each_run_was_and_how_it_ended(whole):
 def test_run_shows_every_task_with_command_inputs_and_log(whole):
     run = get(whole)
     assert [task.name for task in run.tasks] == list(EDGES)
-    assert run.pages == ["funnel", "clips", "evaluation", "training", "model"]
+    assert run.pages == ["funnel", "clips", "training", "evaluation", "model"]
     for task in run.tasks:
         assert f"veo_core.{task.name}" in task.command
         assert f"{task.name}: started" in get(whole, f"tasks/{task.index}/log").text
@@ -194,6 +194,20 @@ def test_logs_outside_the_run_are_not_read(tmp_path):
     run.task("collect", log="../../secret.txt")
     run.write()
     assert get(api_of(run), "tasks/0/log").text == ""
+
+
+def test_tables_outside_the_store_are_not_read(tmp_path):
+    run = make_run(tmp_path)
+    found = run.ledger_manifest("collect", run.clips(3), [])
+    ledger = found.tables["ledger"]
+    secret = tmp_path / "secret.parquet"
+    secret.write_bytes((tmp_path / "store" / ledger.path).read_bytes())
+    astray = ledger.model_copy(update={"path": "../secret.parquet"})
+    run.task("collect", found.model_copy(update={"tables": {"ledger": astray}}))
+    run.write()
+    document = get(api_of(run))
+    assert "cannot be read" in document.tasks[0].problem
+    assert document.pages == []
 
 
 def test_log_is_read_on_from_where_it_ended(tmp_path):

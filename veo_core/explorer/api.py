@@ -143,7 +143,7 @@ class Api:
             case []:
                 self._prepare(run)
                 return self._once(run, "run", lambda: run_document(run, self._summary(run)))
-            case ["tasks", index, "log"] if index.isdecimal():
+            case ["tasks", index, "log"] if re.fullmatch("[0-9]{1,6}", index):
                 start = _number(query, "from", None)
                 return self._found(lambda: log_document(run, int(index), start))
             case ["funnel"]:

@@ -30,7 +30,7 @@ TYPES = {
 """Media types by suffix; all else is bytes to download."""
 
 _SHA = re.compile(r"[0-9a-f]{64}")
-_OBJECT = re.compile(r"objects/[0-9a-f]{2}/[0-9a-f]{64}(\.[A-Za-z0-9.]+)?")
+_OBJECT = re.compile(r"objects/[0-9a-f]{2}/([0-9a-f]{64})(\.[A-Za-z0-9]+)*")
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _THUMB_SIDE, _THUMB_QUALITY = 224, 80
 _SMALL, _LARGE, _LARGEST = 12_000, 200_000, 8_000_000
@@ -60,7 +60,9 @@ class Media:
         self._indexing = threading.Lock()
         self._made = _made(run)
         self._samples: dict[str, tuple[bytes, str]] | None = None
-        self._generated = {clip.media.sha256 for clip in find_generated(run.evidence)}
+        made = {clip.media.sha256 for clip in find_generated(run.evidence)}
+        scores = find_scores(run.evidence)
+        self._generated = made | {score.media.sha256 for score in scores if score.group == "generated"}
 
     @property
     def index(self) -> ClipIndex:
@@ -104,9 +106,10 @@ class Media:
         """
         found = self.index.find(clip) if _SHA.fullmatch(clip) else []
         row = self.index.rows.slice(found[0], 1).to_pylist()[0] if found else {}
-        if not row.get("frames"):
+        frame = row["frames"][0] if row.get("frames") else ""
+        if not _SHA.fullmatch(frame):
             raise UsageError(f"run {self._run.folder.name} has no picture of clip {clip[:64]!r}")
-        return small_jpeg(self._run.store.get_bytes(_object(row["frames"][0], row["frame_suffix"])))
+        return small_jpeg(self._run.store.get_bytes(_object(frame, row["frame_suffix"])))
 
     def _of_clips(self, sha256: str) -> FileRef | None:
         """A prepared clip or a key frame."""
@@ -137,7 +140,13 @@ def _made(run: Run) -> dict[str, FileRef]:
         refs += [score.media, score.poster, score.first_frame, score.first_frame_rebuilt]
     entry = find_entry(run.evidence)
     refs += model_files(entry).values() if entry else []
-    return {ref.sha256: ref for ref in refs if ref is not None and _OBJECT.fullmatch(ref.path)}
+    return {ref.sha256: ref for ref in refs if ref is not None and _is_object(ref)}
+
+
+def _is_object(ref: FileRef) -> bool:
+    """Whether the path is that of the object of this digest, whatever a table says."""
+    found = _OBJECT.fullmatch(ref.path)
+    return found is not None and found[1] == ref.sha256
 
 
 def _object(sha256: str, suffix: str, size: int = 0) -> FileRef:
@@ -146,7 +155,7 @@ def _object(sha256: str, suffix: str, size: int = 0) -> FileRef:
 
 
 def _served(ref: FileRef) -> Served:
-    if not _OBJECT.fullmatch(ref.path):
+    if not _is_object(ref):
         raise UsageError(f"{ref.path!r} is no object of the store")
     name = ref.path.rsplit("/", 1)[-1]
     suffix = name.rsplit(".", 1)[-1].lower()

@@ -8,6 +8,7 @@ from veo_core.errors import UsageError
 from veo_core.explorer.documents import Graph, LogDocument, Node, Notice, RunDocument, RunSummary, Task
 from veo_core.explorer.findings import find_decision, find_promotion, gate_summary
 from veo_core.explorer.library import Run
+from veo_core.explorer.training import trains
 from veo_core.lineage.evidence import Evidence, StageEvidence
 from veo_core.lineage.layout import layered
 from veo_core.records.run import TaskRecord
@@ -16,11 +17,11 @@ _NOTICE_LINES = 12
 _TAIL_BYTES = 65_536
 _MOST_BYTES = 262_144
 _PAGES = {
-    "funnel": ("ledger", ()),
-    "clips": ("ledger", ()),
-    "evaluation": ("scores", ("report",)),
-    "training": ("", ("history",)),
-    "model": ("", ("entry",)),
+    "funnel": {"ledger"},
+    "clips": {"ledger"},
+    "training": {"history"},
+    "evaluation": {"scores", "generated", "report"},
+    "model": {"entry"},
 }
 """Tables and files of manifests that give a page content."""
 
@@ -77,11 +78,12 @@ def _log(run: Run, task: TaskRecord) -> Path | None:
 
 
 def _pages(evidence: Evidence) -> list[str]:
-    return [
-        page
-        for page, (table, files) in _PAGES.items()
-        if any(evidence.with_table(table)) or any(any(evidence.with_file(file)) for file in files)
-    ]
+    """Pages with content; training has some as soon as a stage trains."""
+    manifests = [stage.manifest for stage in evidence.stages if stage.manifest is not None]
+    found = {name for manifest in manifests for name in (*manifest.tables, *manifest.files)}
+    if any(stage.task.state == "RUNNING" and trains(stage.task) for stage in evidence.stages):
+        found.add("history")
+    return [page for page, names in _PAGES.items() if names & found]
 
 
 def _graph(evidence: Evidence) -> Graph:

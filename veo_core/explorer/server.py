@@ -4,6 +4,7 @@ Requests under another host name are refused, so that no page of another site ca
 """
 
 import asyncio
+import re
 from importlib.resources import files
 from urllib.parse import urlsplit
 
@@ -41,6 +42,7 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_RANGE = re.compile("bytes=([0-9]{0,15})-([0-9]{0,15})")
 _FOREVER = "private, max-age=31536000, immutable"
 _A_DAY = "private, max-age=86400"
 
@@ -159,11 +161,11 @@ def _ranged(data: bytes, wanted: str | None, kind: str, headers: dict[str, str])
 
 
 def _span(wanted: str, size: int) -> tuple[int, int] | None:
-    """Start and end of "bytes=START-END", None where it has no bytes."""
-    unit, _, spec = wanted.partition("=")
-    first, dash, last = spec.strip().partition("-")
-    if unit.strip() != "bytes" or not dash or "," in spec or not (first + last).isdecimal():
+    """Start and end of "bytes=START-END"; all of it of anything else, None where there are no such bytes."""
+    asked = _RANGE.fullmatch(wanted)
+    if asked is None or wanted.endswith("=-"):
         return 0, size
+    first, last = asked.groups()
     start = int(first) if first else max(0, size - int(last))
     end = min(size, int(last) + 1) if first and last else size
     return (start, end) if start < end else None

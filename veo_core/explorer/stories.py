@@ -1,5 +1,6 @@
 """The whole stories of clips: what each stage decided on them, what judges said, what they resemble."""
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
@@ -19,6 +20,8 @@ from veo_core.records.base import Record
 from veo_core.records.clip import Clip, NearPair, Source
 from veo_core.records.files import TableRef
 from veo_core.records.ledger import Decision
+
+_ID = re.compile("[0-9a-f]{64}")
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -99,7 +102,7 @@ class _Stories:
                 for fate in copies
                 if fate.decision.partner == clip_id
             ]
-            note = self._run.store.get_mark(f"forgotten/{owner}")
+            note = self._run.store.get_mark(f"forgotten/{owner}") if _ID.fullmatch(owner) else None
             documents.append(
                 ClipDocument(
                     id=clip_id,

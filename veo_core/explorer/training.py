@@ -12,6 +12,7 @@ from veo_core.explorer.results import Curve, Sample, SampleStep, Series, Trained
 from veo_core.lineage.evidence import Evidence, StageEvidence
 from veo_core.records.base import sha256_bytes
 from veo_core.records.manifest import Manifest
+from veo_core.records.run import TaskRecord
 
 Points = list[tuple[float, float | None]]
 
@@ -51,6 +52,12 @@ def sample_media(evidence: Evidence) -> dict[str, tuple[bytes, str]]:
     return found
 
 
+def trains(task: TaskRecord) -> str:
+    """The training stage that a task runs; "" where it runs none."""
+    module = next((part for part in task.command if part.startswith("veo_core.train.")), "")
+    return module.rpartition(".")[2]
+
+
 def _finished(evidence: Evidence, stage: StageEvidence, manifest: Manifest) -> TrainedStage:
     notes: list[str] = []
     data = evidence.bytes(manifest.files["history"])
@@ -69,11 +76,10 @@ def _finished(evidence: Evidence, stage: StageEvidence, manifest: Manifest) -> T
 
 def _running(evidence: Evidence, stage: StageEvidence) -> TrainedStage | None:
     """A stage that trains at the moment, from the logs that it writes; None where it has none yet."""
-    module = next((part for part in stage.task.command if part.startswith("veo_core.train.")), "")
-    started = stage.task.started
-    if not module or started is None:
+    name, started = trains(stage.task), stage.task.started
+    if not name or started is None:
         return None
-    for key in _logs(evidence, module.rsplit(".", 1)[-1]):
+    for key in _logs(evidence, name):
         speed = _marked(evidence, f"{key}/{_SPEED}")
         if speed is not None and speed.last >= started:
             learned = _marked(evidence, f"{key}/{_LEARNING}") or Events()
