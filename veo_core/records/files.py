@@ -1,7 +1,5 @@
 """References to stored objects."""
 
-from pydantic import field_validator
-
 from veo_core.records.base import Record
 
 
@@ -14,13 +12,6 @@ class FileRef(Record):
     path: str
     sha256: str
     bytes: int
-
-    @field_validator("path")
-    @classmethod
-    def _check_path(cls, path: str) -> str:
-        if path.startswith("/") or ".." in path.split("/"):
-            raise ValueError(f"{path!r} leads out of the store")
-        return path
 
 
 class TableRef(FileRef):

@@ -140,12 +140,18 @@ class Store:
         """
         try:
             with self._reached():
-                data: bytes = self._fs.cat_file(f"{self._base}/{ref.path}")
+                data: bytes = self._fs.cat_file(self._place(ref))
         except FileNotFoundError:
             raise self._missing(ref) from None
         if sha256_bytes(data) != ref.sha256:
             raise self._altered(ref)
         return data
+
+    def _place(self, ref: FileRef) -> str:
+        """Where an object is; a path that leads out of the store, as a damaged table may hold, is refused."""
+        if ref.path.startswith("/") or ".." in ref.path.split("/"):
+            raise UsageError(f"store {self.root}: {ref.path!r} is no object's path")
+        return f"{self._base}/{ref.path}"
 
     def _missing(self, ref: FileRef) -> UsageError:
         return UsageError(f"store {self.root}: object {ref.path} is missing")
@@ -176,7 +182,7 @@ class Store:
             UsageError: the object is missing, or what was downloaded was altered.
         """
         if self._local:
-            path = Path(self._base) / ref.path
+            path = Path(self._place(ref))
             if not path.is_file():
                 raise self._missing(ref)
             return path
@@ -185,7 +191,7 @@ class Store:
             part = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
             try:
                 with self._reached():
-                    self._fs.get_file(f"{self._base}/{ref.path}", str(part))
+                    self._fs.get_file(self._place(ref), str(part))
             except FileNotFoundError:
                 raise self._missing(ref) from None
             if _sha256(part) != ref.sha256:
