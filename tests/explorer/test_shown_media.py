@@ -129,7 +129,7 @@ def test_runs_in_a_bucket_are_shown_and_brought_up_to_date(tmp_path, bucket):
     assert api.thumbnail("run-1", clip.id)
     assert api.read("run-1", api.media("run-1", clip.media))[4:8] == b"ftyp"
     with pytest.raises(UsageError, match="--out"):
-        write_report(library, library.open("run-1"))
+        write_report(library.open("run-1"))
     run.state = "SUCCEEDED"
     run.write()
     fs.put_file(str(run.folder / "run.json"), f"{base}/run-1/run.json")

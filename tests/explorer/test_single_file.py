@@ -42,7 +42,7 @@ class Page(HTMLParser):
 
 def page_of(run) -> Page:
     library = library_of(run.folder.parent, store=run.store)
-    path = write_report(library, library.open("run-1"))
+    path = write_report(library.open("run-1"))
     assert path == run.folder / "report.html"
     return Page(path.read_text(encoding="utf-8"))
 

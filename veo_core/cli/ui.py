@@ -59,7 +59,7 @@ def add_parsers(subcommands: Any) -> None:
 def report_of(folder: Path, store: Store) -> Path:
     """Write the report of a run into its folder, and return its path."""
     library = _library([str(folder.parent)], store)
-    return write_report(library, library.open(library.resolve(folder.name)))
+    return write_report(library.open(library.resolve(folder.name)))
 
 
 def _library(folders: Sequence[str], store: Store) -> Library:
@@ -68,7 +68,7 @@ def _library(folders: Sequence[str], store: Store) -> Library:
 
 def _report(arguments: argparse.Namespace) -> int:
     library = _library([arguments.runs], Store(arguments.root, written=False))
-    print(write_report(library, library.open(library.resolve(arguments.run)), arguments.out))
+    print(write_report(library.open(library.resolve(arguments.run)), arguments.out))
     return 0
 
 

@@ -16,18 +16,19 @@ from veo_core.explorer.documents import ClipDocument, FieldsDocument, RunsDocume
 from veo_core.explorer.evaluation import evaluation_document
 from veo_core.explorer.funnel import funnel_document
 from veo_core.explorer.gallery import clip_rows, fields_document
-from veo_core.explorer.library import Library, Run
+from veo_core.explorer.library import Run
 from veo_core.explorer.media import Media, small_jpeg
 from veo_core.explorer.model import model_document
 from veo_core.explorer.results import EvaluationDocument, TrainingDocument
 from veo_core.explorer.run import log_document, run_document
-from veo_core.explorer.runs import run_summary, runs_document
+from veo_core.explorer.runs import run_summary
 from veo_core.explorer.shell import single_file
 from veo_core.explorer.signals import signals_document
 from veo_core.explorer.stories import clip_documents
 from veo_core.explorer.training import training_document
 from veo_core.lineage.lookup import Lookup
 from veo_core.lineage.trained import Training, trainings_of
+from veo_core.provenance.claim import product_version
 from veo_core.records.base import Record
 from veo_core.records.clip import Clip
 
@@ -45,11 +46,10 @@ _LARGEST = 400_000
 _LOG_BYTES = 20_000
 
 
-def write_report(library: Library, run: Run, out: Path | None = None) -> Path:
+def write_report(run: Run, out: Path | None = None) -> Path:
     """Write a run's single file.
 
     Args:
-        library: that has the run.
         run: as it is now.
         out: the file; `report.html` in the run's folder where None.
 
@@ -62,7 +62,7 @@ def write_report(library: Library, run: Run, out: Path | None = None) -> Path:
     if out is None and not run.is_local:
         raise UsageError(f"run {run.folder.name} lies in {run.label}: name a file with --out")
     target = out or run.folder / "report.html"
-    page = single_file(_Bundle(library, run).content())
+    page = single_file(_Bundle(run).content())
     part = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         part.write_text(page, encoding="utf-8")
@@ -76,8 +76,8 @@ def write_report(library: Library, run: Run, out: Path | None = None) -> Path:
 class _Bundle:
     """The documents and media of one run, as the page looks for them."""
 
-    def __init__(self, library: Library, run: Run) -> None:
-        self._library, self._run = library, run
+    def __init__(self, run: Run) -> None:
+        self._run = run
         self._files = Media(run)
         self._documents: dict[str, Any] = {}
         self._media: dict[str, str] = {}
@@ -104,8 +104,8 @@ class _Bundle:
         notes = list(dict.fromkeys([*document.notes, *run.evidence.notes]))
         summary = summary.model_copy(update={"notes": notes})
         self._put(base, document.model_copy(update={"summary": summary, "notes": notes}))
-        listed = runs_document(self._library, lambda _: summary)
-        self._put("/api/runs", RunsDocument(runs=[summary], notes=[], version=listed.version, live=False))
+        runs = RunsDocument(runs=[summary], notes=[], version=product_version(), live=False)
+        self._put("/api/runs", runs)
         return {"documents": self._documents, "media": self._media, "thumbs": self._thumbs}
 
     def _put(self, path: str, document: Record) -> None:
