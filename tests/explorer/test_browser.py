@@ -228,7 +228,7 @@ def test_reader_chooses_the_colours(visit):
 
 def test_single_file_shows_the_run_and_asks_nobody(browser, run, tmp_path):
     library = library_of(run.folder.parent, store=run.store)
-    file = write_report(library, library.open("run-1"), tmp_path / "report.html")
+    file = write_report(library.open("run-1"), tmp_path / "report.html")
     with browsing.Visit(browser, file.as_uri()) as visit:
         page = visit.go("run/run-1/clips")
         page.get_by_role("checkbox", name="dropped").check()
@@ -289,7 +289,7 @@ def test_run_in_any_state_says_what_is_not_known(browser, tmp_path, state):
 def test_hostile_texts_are_shown_as_text(browser, tmp_path):
     run = two_runs(tmp_path, text=HOSTILE)
     library = library_of(run.folder.parent, store=run.store)
-    file = write_report(library, library.open("run-1"), tmp_path / "report.html")
+    file = write_report(library.open("run-1"), tmp_path / "report.html")
     with browsing.serving(api_of(run)) as url:
         for address in (url, file.as_uri()):
             with browsing.Visit(browser, address) as visit:
