@@ -203,3 +203,16 @@ def test_run_beside_which_nothing_can_be_written_is_shown_all_the_same(tmp_path)
     run.write()
     (run.folder / "explorer").write_text("a file where the folder should be")
     assert get(api_of(run), "clips").total == 3
+
+
+def test_clips_of_a_table_that_was_missing_are_shown_once_it_is_back(tmp_path):
+    run = make_run(tmp_path)
+    manifest = run.ledger_manifest("collect", run.clips(3), [])
+    run.task("collect", manifest)
+    run.write()
+    ledger = tmp_path / "store" / manifest.tables["ledger"].path
+    away = ledger.rename(tmp_path / "away")
+    assert get(api_of(run), "clips").total == 0
+    assert "is missing" in get(api_of(run), "clips/fields").notes[0]
+    away.rename(ledger)
+    assert get(api_of(run), "clips").total == 3

@@ -17,6 +17,7 @@
 `{run}` is an id of RunsDocument. The single file embeds documents under the same paths.
 """
 
+import contextlib
 import re
 import tempfile
 import threading
@@ -179,7 +180,13 @@ class Api:
 
     def _prepare(self, run: Run) -> None:
         """Begin to build the index of the clips that will be looked at next."""
-        threading.Thread(target=lambda: self._media(run).index, daemon=True).start()
+
+        def build() -> None:
+            # What is wrong is told to whom looks at the clips.
+            with contextlib.suppress(UsageError, OSError):
+                _ = self._media(run).index
+
+        threading.Thread(target=build, daemon=True).start()
 
     def _compare(self, first: Run, second: Run) -> Record:
         summaries = self._summary(first), self._summary(second)

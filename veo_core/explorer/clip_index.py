@@ -3,9 +3,10 @@
 Kept as an Arrow file beside the run under the digests of what it was made from, and mapped into memory.
 """
 
+import contextlib
 import hashlib
-import os
 import tempfile
+import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -39,15 +40,20 @@ _ENCODED = (
 
 
 class ClipIndex:
-    """The rows of an index file.
+    """The rows of an index.
 
-    Attributes:
-        rows: one record batch with all of them.
+    Args:
+        rows: all of them, in one batch.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, rows: pa.RecordBatch) -> None:
+        self.rows = rows
+
+    @classmethod
+    def read(cls, path: Path) -> "ClipIndex":
+        """The index in a file, mapped into memory."""
         with pa.memory_map(str(path)) as source:
-            self.rows: pa.RecordBatch = pa.ipc.open_file(source).get_batch(0)
+            return cls(pa.ipc.open_file(source).get_batch(0))
 
     def __len__(self) -> int:
         return int(self.rows.num_rows)
@@ -73,20 +79,25 @@ class ClipIndex:
 def open_index(run: Run) -> ClipIndex:
     """The index of a run's clips, built where there is none yet.
 
-    Tables that cannot be read are left out and told in the evidence's notes.
+    Tables that cannot be read are left out and told in the evidence's notes; such an index is not kept.
     """
     folder = run.cache_folder()
     path = folder / f"clips-{_key(run.evidence)}.arrow"
-    if not path.exists():
-        batch = _build(run.evidence)
-        part = path.with_name(f".{path.name}.{os.getpid()}")
-        with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        part.replace(path)
-        for old in folder.glob("clips-*.arrow"):
-            if old != path:
-                old.unlink(missing_ok=True)
-    return ClipIndex(path)
+    with contextlib.suppress(FileNotFoundError):
+        return ClipIndex.read(path)
+    known = len(run.evidence.notes)
+    batch = _build(run.evidence)
+    if len(run.evidence.notes) > known:
+        return ClipIndex(batch)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    index = ClipIndex.read(part)
+    part.replace(path)
+    for old in folder.glob("clips-*.arrow"):
+        if old != path:
+            old.unlink(missing_ok=True)
+    return index
 
 
 def _key(evidence: Evidence) -> str:

@@ -19,13 +19,13 @@ def compare_document(first: Run, second: Run, summaries: tuple[RunSummary, RunSu
     """What differs between two runs, with the clips that both made of the same prompts."""
     known = first.evidence.run is not None and second.evidence.run is not None
     difference = diff(first.evidence, second.evidence) if known else None
-    notes = [*first.evidence.notes, *second.evidence.notes]
+    unread = [] if known else [*first.evidence.notes, *second.evidence.notes]
     return CompareDocument(
         first=summaries[0],
         second=summaries[1],
         difference=difference,
         pairs=pairs_of(made_clips(first.evidence), made_clips(second.evidence)),
-        notes=list(dict.fromkeys(notes)),
+        notes=list(dict.fromkeys(unread)),
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def signals_document(run: Run, media: FileRef) -> SignalsDocument:
         motion=[round(float(v), 5) for v in np.abs(np.diff(luma, axis=0)).mean(axis=(1, 2)) / 255.0],
         waveform=_envelope(decoded.audio[0]) if decoded.audio is not None else [],
     )
-    part = kept.with_suffix(".part")
+    part = kept.with_name(f".{kept.name}.{uuid.uuid4().hex}")
     part.write_text(json.dumps(document.model_dump(mode="json")), encoding="utf-8")
     part.replace(kept)
     return document
