@@ -55,6 +55,14 @@ def test_every_answer_forbids_foreign_scripts_and_requests(client, path):
     assert client.get(path).headers["X-Content-Type-Options"] == "nosniff"
 
 
+def test_defect_is_no_traceback_and_has_the_headers(api, monkeypatch):
+    monkeypatch.setattr(api, "get", lambda path, query: 1 / 0)
+    client = TestClient(application(api), base_url=ORIGIN, raise_server_exceptions=False)
+    answer = client.get("/api/runs")
+    assert (answer.status_code, "ZeroDivision" in answer.text) == (500, False)
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8765", ""])
 def test_requests_under_another_host_name_are_refused(client, host):
     assert client.get("/api/runs", headers={"Host": host}).status_code == 403

@@ -62,7 +62,7 @@ class Api:
         self._library = library
         self._kept: dict[tuple[str, ...], Any] = {}
         self._locks: dict[str, threading.Lock] = {}
-        self._lock = threading.Lock()
+        self._lock, self._voting = threading.Lock(), threading.Lock()
         self._scratch = tempfile.TemporaryDirectory(prefix="veo-downloads-")
         self._downloads = Path(self._scratch.name)
 
@@ -137,7 +137,9 @@ class Api:
             NotFoundError: there is no such run.
             UsageError: there is no such pair, or it cannot be saved.
         """
-        return cast_vote(self._open(ballot.a), self._open(ballot.b), ballot)
+        first, second = self._open(ballot.a), self._open(ballot.b)
+        with self._voting:
+            return cast_vote(first, second, ballot)
 
     def _of_run(self, run: Run, rest: list[str], query: Query) -> Record:
         match rest:

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -50,7 +49,7 @@ _A_DAY = "private, max-age=86400"
 def application(api: Api) -> ASGIApp:
     """The server's routes over the documents of `api`."""
     routes = _Routes(api)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", routes.index),
             Route("/static/{name}", routes.static),
@@ -59,7 +58,6 @@ def application(api: Api) -> ASGIApp:
             Route("/api/votes", routes.vote, methods=["POST"]),
             Route("/api/{rest:path}", routes.document),
         ],
-        middleware=[Middleware(_Guarded)],
         exception_handlers={
             HTTPException: _unknown,
             NotFoundError: _not_found,
@@ -67,6 +65,7 @@ def application(api: Api) -> ASGIApp:
             Exception: _defect,
         },
     )
+    return _Guarded(app)
 
 
 class _Routes:
