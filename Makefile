@@ -10,7 +10,7 @@ RUN ?= latest
 WEB := veo_core/explorer/web
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev run curate images push submit submit-kfp serve test test-slow test-xla bench bench-curate bench-model bench-ablate bench-watermark bench-serve bench-eval bench-safety compile lint check-infra web screenshots ui lock report clean
+.PHONY: help setup setup-dev run curate images push submit submit-kfp serve test test-slow test-xla bench bench-curate bench-model bench-ablate bench-watermark bench-serve bench-eval bench-safety bench-explorer compile lint check-infra web screenshots ui lock report clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -78,6 +78,9 @@ bench-watermark: setup-dev ## the watermark against attacks and alternatives; QU
 
 bench-serve: setup-dev ## the server under 200 clients for a minute, with a tiny model
 	@$(BIN)/python -m benchmarks.serve
+
+bench-explorer: setup-dev ## the explorer over 100,000 clips: first view, scrolling, memory; QUICK=1
+	@$(BIN)/python -m benchmarks.explorer
 
 bench-safety: setup-dev ## red team and bias suites against the world's judge, healthy and ill; QUICK=1
 	@$(BIN)/python -m benchmarks.safety

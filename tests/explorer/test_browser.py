@@ -185,8 +185,8 @@ def test_two_players_follow_one_scrubber_and_the_wipe(visit):
     assert second.evaluate(PLAYED)["muted"] is False
     assert first.evaluate("video => video.muted")
     page.keyboard.press("Space")
-    apart = "() => { const [a, b] = document.querySelectorAll('video'); return Math.abs(a.currentTime - b.currentTime) }"
-    assert page.evaluate(apart) < 0.3
+    apart = "([a, b]) => Math.abs(a.currentTime - b.currentTime)"
+    assert page.locator("video").evaluate_all(apart) < 0.3
     page.get_by_role("button", name="Wipe").click()
     page.get_by_label("Edge between A and B").fill("20")
     assert page.locator(".films figure").nth(1).evaluate("f => f.style.clipPath") == "inset(0px 0px 0px 20%)"

@@ -1,5 +1,5 @@
 // The clips of a run: a grid of which the part in view is drawn, filters beside it, one clip's story over it.
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import type { ClipRow, FieldsDocument, RunDocument } from "../documents";
 import { useClips, type ClipList } from "../lib/clips";
 import { useDocument } from "../lib/document";
@@ -44,9 +44,11 @@ export function GalleryPage({ run, route }: { run: RunDocument; route: Route }) 
   useKeys({ "/": () => search.current?.focus(), m: () => setSound(!sound) });
   useKeys({ j: () => step(1), k: () => step(-1) }, open !== "");
   const total = fields.document?.total;
+  // Kept as it is while pages of clips arrive.
+  const filters = useMemo(() => (fields.document ? <Filters fields={fields.document.fields} where={where} onChange={filter} /> : <p class="soft">{fields.error}</p>), [fields.document, fields.error, writeWhere(where), sort]);
   return (
     <div class={filtering ? "gallery-page filtering" : "gallery-page"}>
-      <div class="filters" id="filters">{fields.document ? <Filters fields={fields.document.fields} where={where} onChange={filter} /> : <p class="soft">{fields.error}</p>}</div>
+      <div class="filters" id="filters">{filters}</div>
       <div class="gallery-main">
         <div class="toolbar">
           <button type="button" class="filter-button" aria-expanded={filtering} aria-controls="filters" onClick={() => setFiltering(!filtering)}>Filters</button>
