@@ -66,6 +66,8 @@ def clip_documents(
 
 
 class _Stories:
+    """What a run's tables tell of some clips."""
+
     def __init__(self, run: Run, index: ClipIndex, clips: Sequence[str], lookup: Lookup) -> None:
         self._run, self._index, self._ids, self._lookup = run, index, list(clips), lookup
         self._evidence: Evidence = run.evidence
@@ -73,58 +75,55 @@ class _Stories:
         self._rows = dict(zip(self._ids, clip_rows(index, places), strict=True))
         owners = index.strings("source_id").take(pa.array(places)).to_pylist()
         self._owner = dict(zip(self._ids, owners, strict=True))
+        self._fates = self._decisions({*self._ids, *owners})
+        self._copies = [fate for fate in self._decisions(self._dropped_for()) if _is_lost(fate)]
+        self._near = self._pairs()
+        self._names = self._known_names()
 
     def tell(self, trainings: Trainings) -> list[ClipDocument]:
-        clips = self._clips()
-        sources = self._sources()
-        fates = self._decisions("item", {*self._ids, *self._owner.values()})
-        copies = [fate for fate in self._decisions("item", self._copies()) if fate.decision.verdict != "kept"]
-        pairs = self._pairs()
-        names = self._names(
-            [fate.decision.partner for fate in fates]
-            + [fate.decision.item for fate in copies]
-            + [name for pair in pairs for name in (pair.first, pair.second)]
-        )
+        clips, sources = self._clips(), self._sources()
         documents = []
         for clip_id in self._ids:
-            owner, clip, row = self._owner[clip_id], clips.get(clip_id), self._rows[clip_id]
-            mine = [
-                fate.model_copy(update={"partner_name": names.get(fate.decision.partner, "")})
-                for fate in fates
-                if fate.decision.item in (clip_id, owner)
-            ]
-            duplicates = [
-                Duplicate(
-                    clip_id=fate.decision.item,
-                    name=names.get(fate.decision.item, ""),
-                    decision=fate.decision,
-                )
-                for fate in copies
-                if fate.decision.partner == clip_id
-            ]
-            note = self._run.store.get_mark(f"forgotten/{owner}") if _ID.fullmatch(owner) else None
-            documents.append(
-                ClipDocument(
-                    id=clip_id,
-                    name=row.name,
-                    row=row,
-                    source=clip.source if clip else sources.get(owner),
-                    clip=clip,
-                    media=row.media,
-                    key_frames=[frame.sha256 for frame in clip.key_frames] if clip else [],
-                    said=list(_said(clip, clip.source if clip else sources.get(owner))),
-                    annotation=clip.annotation if clip else None,
-                    fates=mine,
-                    prompts=self._prompts(fate.task for fate in mine),
-                    duplicates=duplicates,
-                    neighbours=_neighbours(clip_id, mine, duplicates, pairs, names),
-                    trainings=trainings(clip) if clip else [],
-                    forgotten=note.decode("utf-8", "replace") if note else "",
-                    notes=[],
-                )
-            )
+            clip = clips.get(clip_id)
+            source = clip.source if clip else sources.get(self._owner[clip_id])
+            documents.append(self._document(clip_id, clip, source, trainings(clip) if clip else []))
         notes = list(dict.fromkeys(self._evidence.notes))
         return [document.model_copy(update={"notes": notes}) for document in documents]
+
+    def _document(
+        self, clip_id: str, clip: Clip | None, source: Source | None, trainings: list[Training]
+    ) -> ClipDocument:
+        row, owner = self._rows[clip_id], self._owner[clip_id]
+        fates = [
+            fate.model_copy(update={"partner_name": self._names.get(fate.decision.partner, "")})
+            for fate in self._fates
+            if fate.decision.item in (clip_id, owner)
+        ]
+        duplicates = [
+            Duplicate(clip_id=item, name=self._names.get(item, ""), decision=fate.decision)
+            for fate in self._copies
+            for item in [fate.decision.item]
+            if fate.decision.partner == clip_id
+        ]
+        note = self._run.store.get_mark(f"forgotten/{owner}") if _ID.fullmatch(owner) else None
+        return ClipDocument(
+            id=clip_id,
+            name=row.name,
+            row=row,
+            source=source,
+            clip=clip,
+            media=row.media,
+            key_frames=[frame.sha256 for frame in clip.key_frames] if clip else [],
+            said=list(_said(clip, source)),
+            annotation=clip.annotation if clip else None,
+            fates=fates,
+            prompts=self._prompts(fate.task for fate in fates),
+            duplicates=duplicates,
+            neighbours=_neighbours(clip_id, fates, duplicates, self._near, self._names),
+            trainings=trainings,
+            forgotten=note.decode("utf-8", "replace") if note else "",
+            notes=[],
+        )
 
     def _prompts(self, tasks: Iterable[str]) -> dict[str, str]:
         found = {
@@ -150,34 +149,37 @@ class _Stories:
             for source in self._records(table, "source_id", owners, Source)
         }
 
-    def _decisions(self, column: str, values: Collection[str]) -> list[Fate]:
+    def _decisions(self, items: Collection[str]) -> list[Fate]:
         return [
             Fate(task=stage.task.name, decision=decision)
             for stage, manifest in self._evidence.with_table("ledger")
-            for decision in self._records(manifest.tables["ledger"], column, sorted(values), Decision)
+            for decision in self._records(manifest.tables["ledger"], "item", sorted(items), Decision)
         ]
 
-    def _copies(self) -> list[str]:
-        """Clips that were dropped for one of these."""
+    def _dropped_for(self) -> list[str]:
+        """Clips that were dropped because they resemble one of these."""
         index = self._index
         resembles = pc.is_in(index.strings("partner"), value_set=pa.array(self._ids))
         found: list[str] = index.strings("id").filter(resembles).to_pylist()
         return found
 
     def _pairs(self) -> list[NearPair]:
-        tables = self._tables("near_pairs")[-1:]
         return [
             pair
-            for table in tables
+            for table in self._tables("near_pairs")[-1:]
             for side in ("first", "second")
             for pair in self._records(table, side, self._ids, NearPair)
         ]
 
-    def _names(self, clips: list[str]) -> dict[str, str]:
-        wanted = pa.array(sorted(set(filter(None, clips))), pa.string())
-        places = pc.index_in(wanted, value_set=self._index.strings("id"))
-        known = self._index.strings("name").take(places).to_pylist()
-        return {clip: name for clip, name in zip(wanted.to_pylist(), known, strict=True) if name}
+    def _known_names(self) -> dict[str, str]:
+        """Names of all other clips that the stories speak of."""
+        wanted = {fate.decision.partner for fate in self._fates}
+        wanted |= {fate.decision.item for fate in self._copies}
+        wanted |= {clip for pair in self._near for clip in (pair.first, pair.second)}
+        clips = pa.array(sorted(wanted - {""}), pa.string())
+        places = pc.index_in(clips, value_set=self._index.strings("id"))
+        names = self._index.strings("name").take(places).to_pylist()
+        return {clip: name for clip, name in zip(clips.to_pylist(), names, strict=True) if name}
 
     def _tables(self, name: str) -> list[TableRef]:
         return [manifest.tables[name] for _, manifest in self._evidence.with_table(name)]
@@ -190,6 +192,10 @@ class _Stories:
         except (UsageError, OSError, ValueError, pa.ArrowException) as error:
             self._evidence.notes.append(f"table {table.path} cannot be shown: {str(error).splitlines()[0]}")
             return []
+
+
+def _is_lost(fate: Fate) -> bool:
+    return fate.decision.verdict != "kept"
 
 
 def _said(clip: Clip | None, source: Source | None) -> Iterator[Said]:
