@@ -175,7 +175,7 @@ class Api:
                     limit=_number(query, "limit", _PAGE) or 0,
                 )
             case ["fields"]:
-                return self._once(run, "fields", lambda: fields_document(index, run.evidence.notes))
+                return self._once(run, "fields", lambda: fields_document(index))
             case [clip]:
                 return self._found(lambda: clip_document(run, index, find_clip(index, clip)))
         raise NotFoundError("/".join(rest))
@@ -202,7 +202,7 @@ class Api:
         return self._once(run, "summary", lambda: run_summary(run))
 
     def _media(self, run: Run) -> Media:
-        return self._once(run, "media", lambda: Media(run))
+        return self._once(run, "media", lambda: Media(run.anew()))
 
     def _once(self, run: Run, what: str, make: Callable[[], Made], other: Run | None = None) -> Made:
         """What `make` gives, made by one thread, and kept until the run, or the other one, changes."""

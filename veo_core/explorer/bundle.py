@@ -3,7 +3,7 @@
 import base64
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from veo_core.errors import UsageError
 from veo_core.explorer.clip_index import ClipIndex
-from veo_core.explorer.documents import ClipDocument, FieldsDocument, RunsDocument
+from veo_core.explorer.documents import ClipDocument, ClipsDocument, FieldsDocument, RunsDocument
 from veo_core.explorer.evaluation import evaluation_document
 from veo_core.explorer.funnel import funnel_document
 from veo_core.explorer.gallery import clip_rows, fields_document
@@ -77,70 +77,67 @@ class _Bundle:
     """The documents and media of one run, as the page looks for them."""
 
     def __init__(self, run: Run) -> None:
-        self._run = run
-        self._files = Media(run)
+        self._run, self._base = run, f"/api/runs/{run.id}"
+        self._files = Media(run.anew())
         self._documents: dict[str, Any] = {}
         self._media: dict[str, str] = {}
         self._thumbs: dict[str, str] = {}
+        self._notes: list[str] = []
 
     def content(self) -> dict[str, Any]:
-        run, base = self._run, f"/api/runs/{self._run.id}"
+        run = self._run.anew()
         summary = run_summary(run)
         document = run_document(run, summary)
         for task in document.tasks:
             if task.log_bytes:
                 start = max(0, task.log_bytes - _LOG_BYTES)
-                self._put(f"{base}/tasks/{task.index}/log", log_document(run, task.index, start))
-        if "funnel" in document.pages:
-            self._put(f"{base}/funnel", funnel_document(run))
-            self._clips(base)
-        if "training" in document.pages:
-            self._training(base)
-        if "evaluation" in document.pages:
-            self._evaluation(base)
-        if "model" in document.pages:
-            self._model(base)
-        # The notes of the evidence are complete only now.
-        notes = list(dict.fromkeys([*document.notes, *run.evidence.notes]))
+                self._put(f"tasks/{task.index}/log", log_document(run, task.index, start))
+        builders: dict[str, Callable[[Run], None]] = {
+            "funnel": lambda run: self._put("funnel", funnel_document(run)),
+            "clips": self._clips,
+            "training": self._training,
+            "evaluation": self._evaluation,
+            "model": self._model,
+        }
+        for page in document.pages:
+            builders[page](self._run.anew())
+        notes = list(dict.fromkeys([*document.notes, *self._notes]))
         summary = summary.model_copy(update={"notes": notes})
-        self._put(base, document.model_copy(update={"summary": summary, "notes": notes}))
+        self._put("", document.model_copy(update={"summary": summary, "notes": notes}))
         runs = RunsDocument(runs=[summary], notes=[], version=product_version(), live=False)
-        self._put("/api/runs", runs)
+        self._documents["/api/runs"] = json.loads(runs.model_dump_json())
         return {"documents": self._documents, "media": self._media, "thumbs": self._thumbs}
 
     def _put(self, path: str, document: Record) -> None:
-        self._documents[path] = json.loads(document.model_dump_json())
+        """Put a document in, by the rest of its path."""
+        self._documents[f"{self._base}/{path}".rstrip("/")] = json.loads(document.model_dump_json())
 
-    def _clips(self, base: str) -> None:
+    def _clips(self, run: Run) -> None:
         """A choice of clips with their stories."""
         index = self._files.index
         chosen = _choice(index)
-        fields = fields_document(index, [])
+        fields = fields_document(index)
         note = (
             f"This file holds {len(chosen)} of {len(index)} clips: up to {_PER_REASON} of each reason to "
             f"leave, and {_KEPT} that were kept. `veo ui` shows them all."
         )
         notes = [note] if len(chosen) < len(index) else []
         self._put(
-            f"{base}/clips/fields",
+            "clips/fields",
             FieldsDocument(
                 fields=fields.fields, sorts=fields.sorts, embedded=len(chosen), total=len(index), notes=notes
             ),
         )
         rows = clip_rows(index, chosen)
-        stories = clip_documents(self._run, index, [row.id for row in rows], _OwnTrainings(self._run))
+        stories = clip_documents(run, index, [row.id for row in rows], _OwnTrainings(run))
         budget = _FOOTAGE_BYTES
         for row, story in zip(rows, stories, strict=True):
-            self._put(f"{base}/clips/{row.id}", story)
+            self._put(f"clips/{row.id}", story)
             if row.media and row.media_bytes and row.media_bytes <= min(_LARGEST, budget):
                 budget -= row.media_bytes
                 self._embed([row.media])
             budget -= self._pictures(story, budget)
-        self._documents[f"{base}/clips"] = {
-            "total": len(rows),
-            "offset": 0,
-            "clips": [json.loads(row.model_dump_json()) for row in rows],
-        }
+        self._put("clips", ClipsDocument(total=len(rows), offset=0, clips=rows))
 
     def _pictures(self, story: ClipDocument, budget: int) -> int:
         """Put a clip's key frames in, small; how many bytes they have."""
@@ -151,7 +148,7 @@ class _Bundle:
             try:
                 data = small_jpeg(self._bytes(frame)[0])
             except UsageError as error:
-                self._run.evidence.notes.append(str(error))
+                self._notes.append(str(error))
                 continue
             used += len(data)
             self._media[frame] = _data_uri(data, "image/jpeg")
@@ -159,9 +156,9 @@ class _Bundle:
             self._thumbs[story.id] = self._media[story.key_frames[0]]
         return used
 
-    def _training(self, base: str) -> None:
+    def _training(self, run: Run) -> None:
         """Curves, and the last films that have room."""
-        document = training_document(self._run)
+        document = training_document(run)
         budget = _FILM_BYTES
         for stage in document.stages:
             for step in reversed(stage.samples):
@@ -170,16 +167,16 @@ class _Bundle:
                 if size <= budget:
                     budget -= size
                     self._embed(wanted)
-        self._put(f"{base}/training", _noted(document, self._left_out(document)))
+        self._put("training", _noted(document, self._left_out(document)))
 
     def _left_out(self, document: TrainingDocument) -> str:
         steps = [step for stage in document.stages for step in stage.samples]
         left = [step for step in steps if any(clip.picture not in self._media for clip in step.clips)]
         return f"Films of {len(left)} of {len(steps)} steps have no room in this file." if left else ""
 
-    def _evaluation(self, base: str) -> None:
+    def _evaluation(self, run: Run) -> None:
         """Scores, and the generated clips as they leave."""
-        document = evaluation_document(self._run)
+        document = evaluation_document(run)
         budget, shown = _MADE_BYTES, 0
         for clip in document.clips:
             self._embed(filter(None, [clip.poster, clip.first_frame]))
@@ -188,19 +185,19 @@ class _Bundle:
             budget -= clip.bytes
             shown += self._embed([clip.media])
             try:
-                signals = signals_document(self._run, self._files.generated(clip.id))
-                self._put(f"{base}/signals/{clip.id}", signals)
+                signals = signals_document(run, self._files.generated(clip.id))
+                self._put(f"signals/{clip.id}", signals)
             except UsageError as error:
-                self._run.evidence.notes.append(str(error))
+                self._notes.append(str(error))
         left = len(document.clips) - shown
         note = f"{left} of {len(document.clips)} generated clips are not in this file." if left else ""
-        self._put(f"{base}/evaluation", _noted(document, note))
+        self._put("evaluation", _noted(document, note))
 
-    def _model(self, base: str) -> None:
+    def _model(self, run: Run) -> None:
         try:
-            self._put(f"{base}/model", model_document(self._run))
+            self._put("model", model_document(run))
         except UsageError as error:
-            self._run.evidence.notes.append(str(error))
+            self._notes.append(str(error))
 
     def _embed(self, names: Iterable[str]) -> int:
         """Put media in; how many of them are. What is missing is told in the notes."""
@@ -211,7 +208,7 @@ class _Bundle:
                     self._media[name] = _data_uri(*self._bytes(name))
                 done += 1
             except (UsageError, OSError) as error:
-                self._run.evidence.notes.append(str(error))
+                self._notes.append(str(error))
         return done
 
     def _bytes(self, sha256: str) -> tuple[bytes, str]:

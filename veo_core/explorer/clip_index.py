@@ -44,10 +44,12 @@ class ClipIndex:
 
     Args:
         rows: all of them, in one batch.
+        notes: tables that could not be read.
     """
 
-    def __init__(self, rows: pa.RecordBatch) -> None:
+    def __init__(self, rows: pa.RecordBatch, notes: Sequence[str] = ()) -> None:
         self.rows = rows
+        self.notes = list(notes)
 
     @classmethod
     def read(cls, path: Path) -> "ClipIndex":
@@ -79,7 +81,7 @@ class ClipIndex:
 def open_index(run: Run) -> ClipIndex:
     """The index of a run's clips, built where there is none yet.
 
-    Tables that cannot be read are left out and told in the evidence's notes; such an index is not kept.
+    Tables that cannot be read are left out and told in its notes; such an index is not kept.
     """
     folder = run.cache_folder()
     path = folder / f"clips-{_key(run.evidence)}.arrow"
@@ -87,8 +89,8 @@ def open_index(run: Run) -> ClipIndex:
         return ClipIndex.read(path)
     known = len(run.evidence.notes)
     batch = _build(run.evidence)
-    if len(run.evidence.notes) > known:
-        return ClipIndex(batch)
+    if unread := run.evidence.notes[known:]:
+        return ClipIndex(batch, list(dict.fromkeys(unread)))
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     with pa.OSFile(str(part), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
         writer.write_batch(batch)

@@ -63,7 +63,7 @@ _AS_THEY_ARE = tuple(name for name in ClipRow.model_fields if name not in (*_WHO
 _ALL_NUMBERS = {**_NUMBERS, **{f"signals.{name}": found for name, found in _SIGNALS.items()}}
 
 
-def fields_document(index: ClipIndex, notes: list[str]) -> FieldsDocument:
+def fields_document(index: ClipIndex) -> FieldsDocument:
     """The fields by which this run's clips differ."""
     fields = [ClipField(name="text", title="Words in name, caption, evidence or id", kind="text")]
     for name, title in _CHOICES.items():
@@ -89,7 +89,7 @@ def fields_document(index: ClipIndex, notes: list[str]) -> FieldsDocument:
                 )
             )
     sorts = [*_TEXTS[:2], *(field.name for field in fields if field.kind == "number")]
-    return FieldsDocument(fields=fields, sorts=sorts, embedded=None, total=len(index), notes=notes)
+    return FieldsDocument(fields=fields, sorts=sorts, embedded=None, total=len(index), notes=index.notes)
 
 
 def clips_document(index: ClipIndex, *, where: str, sort: str, offset: int, limit: int) -> ClipsDocument:

@@ -123,6 +123,10 @@ class Run:
     def store(self) -> Store:
         return self.evidence.store
 
+    def anew(self) -> "Run":
+        """The same run, whose evidence takes notes of its own: each page tells what it could not read."""
+        return replace(self, evidence=replace(self.evidence, notes=list(self.evidence.notes)))
+
     def cache_folder(self) -> Path:
         """A folder for what is derived from the run: beside its record, else a temporary one."""
         beside = self.folder / DERIVED
@@ -191,7 +195,7 @@ class Library:
         written = (folder.path / name / RECORD).stat()
         known, stamp = self._opened.get(run), (str(written.st_mtime_ns), str(written.st_size), "0")
         if known is not None and known.stamp == stamp:
-            return known
+            return known.anew()
         evidence = self._settled(gather(folder.path / name, self._store), folder)
         running = evidence.run is not None and evidence.run.state == "RUNNING"
         now = 1 + int(time.monotonic() / _FRESH) if running else 0
@@ -204,7 +208,7 @@ class Library:
             is_local=folder.is_local,
             scratch=Path(self._scratch.name),
         )
-        return self._opened[run]
+        return self._opened[run].anew()
 
     def _places(self) -> tuple[dict[str, tuple[RunsFolder, str]], list[str]]:
         """Folder and name of each run by its id; a name that several folders have gets a number."""

@@ -174,7 +174,7 @@ def _curves(scalars: Mapping[str, Points]) -> list[Curve]:
         Curve(
             title=title,
             unit=_UNITS.get(title, ""),
-            log=_spans_decades(families[title]),
+            log=title != "learning_rate" and _spans_decades(families[title]),
             series=sorted(families[title], key=lambda series: series.validation),
         )
         for title in titles
