@@ -57,14 +57,14 @@ def _rows(browser: Browser, address: str, run: str, views: int, steps: int) -> I
         yield Row(f"first view of {page}, median", statistics.median(seconds), "s", target=1.0, op="<=")
         yield Row(f"first view of {page}, first time", seconds[0], "s")
     with Visit(browser, address) as visit:
-        page = visit.open(f"run/{run}/clips")
-        page.locator(".clip-card img").first.wait_for()
-        frames: list[float] = page.evaluate(_SCROLL, steps)
-        page.locator(".clip-card:not(.empty)").first.wait_for()
+        window = visit.open(f"run/{run}/clips")
+        window.locator(".clip-card img").first.wait_for()
+        frames: list[float] = window.evaluate(_SCROLL, steps)
+        window.locator(".clip-card:not(.empty)").first.wait_for()
         yield Row("step of scrolling, median", statistics.median(frames), "ms")
         yield Row("step of scrolling, longest", max(frames), "ms", target=150.0, op="<=")
         yield Row("memory of the page, most", _most_memory(browser), "MB", target=500.0, op="<=")
-        yield Row("elements of the page after it", page.locator("*").count(), "")
+        yield Row("elements of the page after it", window.locator("*").count(), "")
 
 
 def _first_view(browser: Browser, address: str, place: str, sign: str) -> float:

@@ -174,6 +174,28 @@ def test_generated_clip_shows_what_was_seen_and_heard_over_time(visit):
     assert panel.locator("video").evaluate("video => video.currentTime") > 0
 
 
+def test_grid_of_thousands_of_clips_draws_those_in_view(browser, tmp_path):
+    run = make_run(tmp_path)
+    run.task("collect", run.ledger_manifest("collect", many(run, 3_000), []))
+    run.write()
+    with browsing.serving(api_of(run)) as url, browsing.Visit(browser, url) as visit:
+        page = visit.go("run/run-1/clips")
+        expect(page.get_by_role("status")).to_contain_text("3,000 clips")
+        page.get_by_role("listitem").first.get_by_role("button").focus()
+        page.keyboard.press("End")
+        expect(page.locator("[data-index='2999']")).to_be_focused()
+        expect(page.locator("[data-index='2999']")).to_contain_text("kept")
+        assert page.locator("[data-index='0']").count() == 0
+        assert page.locator("*").count() < 1_500
+    assert visit.problems == []
+
+
+def many(run: SyntheticRun, count: int) -> list[Any]:
+    """That many clips with ids of their own."""
+    (clip,) = run.clips(1)
+    return [clip.model_copy(update={"clip_id": f"{number:064x}"}) for number in range(1, count + 1)]
+
+
 def test_two_players_follow_one_scrubber_and_the_wipe(visit):
     page = visit.go("compare/run-1/run-2/clips")
     first, second = page.get_by_label("Clip of A"), page.get_by_label("Clip of B")

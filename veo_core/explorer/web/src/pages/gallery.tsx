@@ -81,6 +81,7 @@ function Grid({ run, clips, index, onIndex, onOpen, sound, open }: { run: string
   const scroller = useRef<HTMLDivElement>(null);
   const [width, setWidth] = useState(0);
   const [playing, setPlaying] = useState("");
+  const wanted = useRef(-1);
   const total = clips.total ?? 0;
   const columns = Math.max(2, Math.floor((width + GAP) / (NARROWEST + GAP)));
   const cell = (width - GAP * (columns - 1)) / columns;
@@ -105,8 +106,15 @@ function Grid({ run, clips, index, onIndex, onOpen, sound, open }: { run: string
     const next = Math.min(total - 1, Math.max(0, index + by));
     onIndex(next);
     rows.scrollTo(Math.floor(next / columns));
-    requestAnimationFrame(() => scroller.current?.querySelector<HTMLElement>(`[data-index="${next}"]`)?.focus({ preventScroll: true }));
+    wanted.current = next;
   };
+  // The clip to move to gets the focus as soon as it is drawn, which may be after its page has come.
+  useLayoutEffect(() => {
+    const card = wanted.current < 0 ? null : scroller.current?.querySelector<HTMLElement>(`[data-index="${wanted.current}"]`);
+    if (!card) return;
+    card.focus({ preventScroll: true });
+    wanted.current = -1;
+  });
   const pressed = (event: KeyboardEvent) => {
     const steps: Record<string, number> = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, Home: -index, End: total };
     if (event.key in steps) move(steps[event.key]!);

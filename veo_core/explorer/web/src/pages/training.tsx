@@ -29,7 +29,7 @@ function Stage({ run, stage }: { run: string; stage: TrainedStage }) {
       hint={figures.length > 0 && <>At the end: {figures.map(([name, value]) => `${words(name)} ${number(value)}`).join(", ")}</>}>
       <Notes of={stage.notes} />
       {stage.curves.length ? <div class="charts">{stage.curves.map((curve) => <CurveChart key={curve.title} curve={curve} />)}</div> : <p class="unknown">Nothing is logged.</p>}
-      {stage.throughput.length > 0 && <details open={stage.curves.length < 4}><summary>Speed and optimiser</summary><div class="charts">{stage.throughput.map((curve) => <CurveChart key={curve.title} curve={curve} />)}</div></details>}
+      {stage.throughput.length > 0 && <details open={stage.curves.length < 4}><summary>Speed</summary><div class="charts">{stage.throughput.map((curve) => <CurveChart key={curve.title} curve={curve} />)}</div></details>}
       {stage.samples.length > 0 && <><h3>Samples while it trained</h3><Samples run={run} steps={stage.samples} /></>}
     </Card>
   );

@@ -63,7 +63,7 @@ export function Tile({ label, value, detail, href }: { label: string; value: str
 }
 
 export function Notes({ of }: { of: string[] }) {
-  const lines = [...new Set(of)];
+  const lines = [...new Set(of)].map((line) => line.replace(/\b([0-9a-f]{12})[0-9a-f]{52}\b/g, "$1…"));
   if (!lines.length) return null;
   return <section class="notice" aria-label="What is not known">{lines.length === 1 ? <p>{lines[0]}</p> : <ul>{lines.map((line) => <li key={line}>{line}</li>)}</ul>}</section>;
 }
