@@ -43,7 +43,7 @@ def log_training(store: Store, key: str, *, time: float) -> bytes:
     for step in (10, 20):
         learning.scalars(step, {"loss": 1.0 / step, "validation/loss": float("nan")}, time=float(step))
         learning.samples(step, films(step), time=float(step))
-        speed.scalars(step, {"clips_per_second": 90.0 + step}, time=time)
+        speed.scalars(step, {"clips_per_second": 90.0 + step, "steps": 10.0}, time=time)
     learning.flush()
     speed.flush()
     data = store.get_mark(f"{key}/{LEARNING}")

@@ -22,7 +22,7 @@ _MOST_POINTS = 2000
 _DECADES = 30.0
 """Greatest over least value from which a curve is drawn on a log scale."""
 
-_UNITS = {
+_SPEED_UNITS = {
     "seconds_per_step": "s",
     "clips_per_second": "clips/s",
     "waiting": "share",
@@ -68,7 +68,7 @@ def _finished(evidence: Evidence, stage: StageEvidence, manifest: Manifest) -> T
         state=stage.task.state,
         figures=manifest.metrics,
         curves=_curves(_history(data.decode("utf-8", "replace")) if data else {}),
-        throughput=_curves(_speed(evidence, manifest)),
+        throughput=_speeds(_speed(evidence, manifest)),
         samples=_samples(events),
         notes=notes,
     )
@@ -89,7 +89,7 @@ def _running(evidence: Evidence, stage: StageEvidence) -> TrainedStage | None:
                 state=stage.task.state,
                 figures={},
                 curves=_curves(learned.scalars),
-                throughput=_curves(speed.scalars),
+                throughput=_speeds(speed.scalars),
                 samples=_samples(learned),
                 notes=["it trains at the moment; what is shown is what it has logged so far"],
             )
@@ -153,6 +153,11 @@ def _history(lines: str) -> dict[str, Points]:
     return points
 
 
+def _speeds(scalars: Mapping[str, Points]) -> list[Curve]:
+    """Charts of speed, without the number of steps that each figure is of."""
+    return _curves({name: points for name, points in scalars.items() if name in _SPEED_UNITS})
+
+
 def _curves(scalars: Mapping[str, Points]) -> list[Curve]:
     """Charts: a training figure and its validation share one; the loss comes first."""
     families: dict[str, list[Series]] = defaultdict(list)
@@ -173,7 +178,7 @@ def _curves(scalars: Mapping[str, Points]) -> list[Curve]:
     return [
         Curve(
             title=title,
-            unit=_UNITS.get(title, ""),
+            unit=_SPEED_UNITS.get(title, ""),
             log=title != "learning_rate" and _spans_decades(families[title]),
             series=sorted(families[title], key=lambda series: series.validation),
         )
