@@ -18,8 +18,8 @@ from veo_core.records.run import RunRecord
 from veo_core.storage import Store
 from veo_core.storage.access import access_to
 
-_FRESH = 3.0
-"""Seconds for which a listing of a bucket counts."""
+_FRESH, _MOMENT = 3.0, 0.2
+"""Seconds for which a listing of a bucket counts, and one of a folder."""
 
 _MIRRORED = re.compile(r"(run\.json|tasks/.+/(log\.txt|outputs/[^/]+)|logs/.+|artifacts/.+|[^/]+\.jsonl)")
 _KILLED = "the runner was killed"
@@ -93,6 +93,9 @@ class RunsFolder:
         return sorted(path.parent.name for path in self.path.glob(f"*/{RECORD}"))
 
 
+Places = dict[str, tuple[RunsFolder, str]]
+
+
 @dataclass(frozen=True)
 class Run:
     """A run as it was when it was opened.
@@ -155,10 +158,9 @@ class Library:
         self._folders, self._store, self._alive = folders, store, alive
         self._scratch = tempfile.TemporaryDirectory(prefix="veo-explorer-")
         self._opened: dict[str, Run] = {}
-
-    @property
-    def store(self) -> Store:
-        return self._store
+        self._found: Places = {}
+        self._notes: list[str] = []
+        self._looked = -_FRESH
 
     def ids(self) -> tuple[list[str], list[str]]:
         """Ids of all runs, newest first, and why folders could not be read."""
@@ -192,7 +194,10 @@ class Library:
         if run not in found:
             raise UsageError(f"there is no run {run!r}")
         folder, name = found[run]
-        written = (folder.path / name / RECORD).stat()
+        try:
+            written = (folder.path / name / RECORD).stat()
+        except FileNotFoundError:
+            raise UsageError(f"there is no run {run!r} any more") from None
         known, stamp = self._opened.get(run), (str(written.st_mtime_ns), str(written.st_size), "0")
         if known is not None and known.stamp == stamp:
             return known.anew()
@@ -210,9 +215,15 @@ class Library:
         )
         return self._opened[run].anew()
 
-    def _places(self) -> tuple[dict[str, tuple[RunsFolder, str]], list[str]]:
-        """Folder and name of each run by its id; a name that several folders have gets a number."""
-        found: dict[str, tuple[RunsFolder, str]] = {}
+    def _places(self) -> tuple[Places, list[str]]:
+        """Folder and name of each run by its id, and why folders could not be read.
+
+        A name that several folders have gets a number. What was found counts for a moment, since a page asks
+        for many runs at once.
+        """
+        if time.monotonic() - self._looked < _MOMENT:
+            return self._found, self._notes
+        found: Places = {}
         notes = []
         for folder in self._folders:
             try:
@@ -223,6 +234,7 @@ class Library:
                 base = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
                 names = (base if n == 1 else f"{base}~{n}" for n in range(1, len(found) + 2))
                 found[next(name for name in names if name not in found)] = (folder, name)
+        self._found, self._notes, self._looked = found, notes, time.monotonic()
         return found, notes
 
     def _settled(self, evidence: Evidence, folder: RunsFolder) -> Evidence:
