@@ -180,6 +180,6 @@ def _inside(folder: Path, name: str) -> Path | None:
 def _first_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
-        return f"it is no {error.title}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
