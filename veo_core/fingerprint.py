@@ -10,6 +10,7 @@ import hashlib
 import importlib.machinery
 import importlib.metadata
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
@@ -17,6 +18,8 @@ from pathlib import Path, PurePosixPath
 
 from veo_core.errors import UsageError
 from veo_core.records.base import canonical_json
+
+_MADE = ("__pycache__", "node_modules")
 
 
 def module_fingerprint(module: str) -> str:
@@ -50,7 +53,9 @@ def code_of(module: str) -> dict[str, str]:
 
 
 def files_of(package: str) -> dict[str, str]:
-    """sha256 of each file of an installed package, compiled ones left out, named as in `code_of`.
+    """sha256 of each file of an installed package, named as in `code_of`.
+
+    What Python and Node put there themselves is left out.
 
     Raises:
         UsageError: no such package is installed.
@@ -58,11 +63,14 @@ def files_of(package: str) -> dict[str, str]:
     found = _locate(package)
     if found is None:
         raise UsageError(f"no package named {package!r} is installed")
-    paths = {path.relative_to(found.parents[1]).as_posix(): path for path in found.parent.rglob("*")}
+    paths: list[Path] = []
+    for folder, inner, names in os.walk(found.parent):
+        inner[:] = [name for name in inner if name not in _MADE]
+        paths += (Path(folder, name) for name in names)
     return {
-        name: _file_digest(path, path.stat().st_mtime_ns)
-        for name, path in sorted(paths.items())
-        if path.is_file() and "__pycache__" not in path.parts
+        path.relative_to(found.parents[1]).as_posix(): _file_digest(path, path.stat().st_mtime_ns)
+        for path in sorted(paths)
+        if path.is_file()
     }
 
 

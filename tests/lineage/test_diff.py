@@ -11,6 +11,7 @@ from synthetic_run import SyntheticRun
 
 from veo_core.cli.main import main
 from veo_core.lineage.diff import diff
+from veo_core.lineage.diff_text import difference_text
 from veo_core.lineage.difference import RunDifference
 from veo_core.lineage.evidence import gather
 from veo_core.records.clip import Source
@@ -65,11 +66,15 @@ def test_equal_runs_are_equal_in_every_stage(pair: Pair) -> None:
     for stage in ("collect", "prepare"):
         pair.task(stage, [manifest(stage), manifest(stage)])
     pair.write()
+    pair.edit(
+        1, parameters=json.loads((pair.runs / "a" / "run.json").read_bytes())["parameters"] | {"root": "x"}
+    )
 
     difference = pair.difference()
     assert difference.equal
     assert difference.diverging == ""
-    assert not difference.parameters + difference.packages + difference.machine + difference.notes
+    assert difference.parameters == []
+    assert not difference.packages + difference.machine + difference.notes
 
 
 def test_changed_prompt_is_the_first_divergence_by_its_nested_key(pair: Pair) -> None:
@@ -104,6 +109,9 @@ def test_changed_file_without_effect_is_told_though_outputs_are_equal(pair: Pair
     difference = pair.difference()
     assert difference.equal
     assert [cause.name for cause in difference.stage("collect").causes] == ["veo_core/a.py"]
+    text = difference_text(difference)
+    assert "equal: the outputs of every task (1)\nfirst change, without effect on outputs: collect\n" in text
+    assert "  file veo_core/a.py changed\n" in text
 
 
 def test_input_digests_that_earlier_stages_changed_are_no_causes_of_their_own(pair: Pair) -> None:
@@ -142,6 +150,10 @@ def test_other_machine_is_a_cause_only_where_nothing_nearer_is(pair: Pair) -> No
     assert [change.name for change in difference.packages] == ["torch"]
     assert [change.name for change in difference.machine] == ["platform"]
 
+    for side, accelerators in enumerate(([], ["NVIDIA H200, 570.1"])):
+        pair.edit(side, cpu="one model", accelerators=accelerators)
+    assert ("machine", "accelerators") in causes(pair.difference())
+
 
 @pytest.mark.parametrize(
     ("state", "outcome"), [("FAILED", "different"), ("RUNNING", "unknown"), ("CANCELLED", "unknown")]
@@ -157,6 +169,21 @@ def test_run_that_did_not_end_is_compared_as_far_as_it_got(pair: Pair, state: st
     assert not difference.equal
     if state != "RUNNING":
         assert "the disk is full" in difference.stage("prepare").causes[0].text
+
+
+def test_run_whose_runner_was_killed_is_said_to_be_interrupted(pair: Pair, capsys) -> None:
+    pair.task("collect", [manifest("collect")] * 2)
+    pair.task("prepare", [manifest("prepare"), None], {}, {"state": "RUNNING"})
+    pair.write()
+    pair.edit(1, state="RUNNING")
+
+    place = ["--runs", str(pair.runs), "--root", pair.store.root]
+    assert main(["diff", "a", "b", *place]) == 0
+    out = capsys.readouterr().out
+    assert "second b interrupted" in out
+    assert "no output differs; not in both runs to its end: prepare" in out
+    assert main(["verify", "b", *place]) == 0
+    assert "the run is interrupted" in capsys.readouterr().out
 
 
 def test_task_that_only_one_run_has_is_told(pair: Pair) -> None:

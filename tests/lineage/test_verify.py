@@ -129,6 +129,28 @@ def test_edited_copy_of_the_pipeline_is_altered(curated) -> None:
     assert (problem.trouble, problem.part) == ("altered", "the compiled pipeline")
 
 
+def test_manifest_and_its_record_edited_together_are_given_away_by_the_stage_that_read_it(
+    curated, tmp_path: Path
+) -> None:
+    folder = tmp_path / "runs" / "run-3"
+    folder.mkdir()
+    run = SyntheticRun(folder, curated.store)
+    run.task("dedup", Manifest(stage="dedup", config_digest="c", rows=1))
+    (made,) = run.tasks[0].outputs["manifest"]
+    run.task("package", inputs={"clips": [made]})
+    run.write()
+    assert found(folder, curated.store).intact
+
+    forged = Manifest(stage="dedup", config_digest="c", rows=2)
+    Path(made.uri).write_bytes(forged.to_bytes())
+    record = (folder / "run.json").read_text()
+    own = record.index(made.sha256, record.index('"outputs"', record.index('"name":"dedup"')))
+    (folder / "run.json").write_text(record[:own] + forged.digest + record[own + 64 :])
+
+    problem = only(folder, curated.store)
+    assert (problem.task, problem.part) == ("package", "record of input clips")
+
+
 def test_reference_that_leads_out_of_the_store_is_not_followed(curated, tmp_path: Path) -> None:
     secret = tmp_path / "secret.json"
     secret.write_text("{}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from veo_core.errors import UsageError
-from veo_core.fingerprint import closure, code_of, module_fingerprint
+from veo_core.fingerprint import closure, code_of, files_of, module_fingerprint
 
 
 @pytest.fixture
@@ -106,6 +106,24 @@ def test_code_names_each_file_by_its_path_with_data_files_and_libraries(
     (tmp_path / "fingerprinted" / "sub" / "words.txt").write_text("one, two")
     after = code_of("fingerprinted.main")
     assert {name for name in after if after[name] != before[name]} == {"fingerprinted/sub/words.txt"}
+
+
+def test_files_of_a_package_leave_out_what_tools_made_and_what_is_no_file(
+    package: Callable[..., None], tmp_path: Path
+) -> None:
+    package(main="")
+    for made in ("__pycache__/main.pyc", "web/node_modules/lib/index.js", "web/app.js"):
+        path = tmp_path / "fingerprinted" / made
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("made")
+    (tmp_path / "fingerprinted" / ".#main.py").symlink_to("editor@host")
+
+    found = files_of("fingerprinted")
+    assert set(found) == {
+        "fingerprinted/__init__.py", "fingerprinted/main.py", "fingerprinted/sub/__init__.py",
+        "fingerprinted/web/app.js",
+    }  # fmt: skip
+    assert found["fingerprinted/web/app.js"] == sha256(b"made").hexdigest()
 
 
 def test_fingerprint_when_there_is_no_such_module_is_an_error(package: Callable[..., None]) -> None:

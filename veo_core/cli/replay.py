@@ -7,7 +7,6 @@ from a cache. Exit code 0 where all that was replayed is equal, 1 where anything
 import argparse
 import json
 import sys
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +43,13 @@ def add_parser(subcommands: Any) -> None:
 
 
 def _execute(arguments: argparse.Namespace) -> int:
+    overlay: dict[str, Any] = {}
+    for setting in arguments.settings:
+        overlay = merge(overlay, parse_setting(setting))
     replay = Replay.of(
         read_run(arguments.runs, arguments.run, arguments.root),
         until=arguments.until,
-        overlay=reduce(merge, map(parse_setting, arguments.settings), {}),
+        overlay=overlay,
         here=arguments.here,
         workers=arguments.workers,
     )

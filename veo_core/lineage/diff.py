@@ -6,7 +6,15 @@ from typing import Any
 
 from veo_core.errors import UsageError
 from veo_core.lineage.commits import commits_between
-from veo_core.lineage.diff_causes import causes, judge_causes, machine_causes, source_causes, unexplained
+from veo_core.lineage.diff_causes import (
+    causes,
+    judge_causes,
+    machine_causes,
+    machines,
+    source_causes,
+    unexplained,
+    without_places,
+)
 from veo_core.lineage.diff_data import data_difference
 from veo_core.lineage.diff_metrics import metric_differences
 from veo_core.lineage.difference import Outcome, RunDifference, RunSide, StageDifference
@@ -16,7 +24,6 @@ from veo_core.records.manifest import Manifest
 from veo_core.records.run import RunRecord, TaskRecord
 
 _DONE = ("SUCCEEDED", "CACHED")
-_MACHINE = ("python", "platform", "cpu", "cpus", "memory_bytes", "accelerators")
 
 
 def diff(
@@ -38,19 +45,23 @@ def diff(
     shared = [name for name in known[0] if name in known[1]]
     notes: list[str] = []
     data = data_difference(first, second, shared, listed=listed, notes=notes)
-    stages = _stages(*runs, *known)
+    stages = _stages((runs[0], known[0]), (runs[1], known[1]))
     metrics = metric_differences(first, second)
-    said = [f"{run.run_id}: {note}" for run, e in zip(runs, (first, second), strict=True) for note in e.notes]
+    said = [
+        f"{run.run_id}: {note}"
+        for run, evidence in zip(runs, (first, second), strict=True)
+        for note in (*evidence.notes, *run.unknown)
+    ]
     difference = RunDifference(
         first=_side(first, runs[0]),
         second=_side(second, runs[1]),
         stages=stages,
-        parameters=list(value_changes(runs[0].parameters, runs[1].parameters)),
+        parameters=list(value_changes(*(without_places(run.parameters) for run in runs))),
         code=_if_both(runs[0].sources, runs[1].sources),
         commits=commits_between(repository, runs[0].git_sha, runs[1].git_sha) if repository else [],
         images=list(value_changes(runs[0].images, runs[1].images)),
         packages=_if_both(runs[0].packages, runs[1].packages),
-        machine=list(value_changes(*(run.model_dump(include=set(_MACHINE)) for run in runs))),
+        machine=list(value_changes(*machines(*runs))),
         data=data,
         metrics=metrics,
         notes=[*said, *notes],
@@ -82,12 +93,8 @@ def _if_both(first: Mapping[str, str], second: Mapping[str, str]) -> list[ValueC
     return list(value_changes(first, second)) if first and second else []
 
 
-def _stages(
-    first: RunRecord,
-    second: RunRecord,
-    stages: Mapping[str, StageEvidence],
-    others: Mapping[str, StageEvidence],
-) -> list[StageDifference]:
+def _stages(*sides: tuple[RunRecord, Mapping[str, StageEvidence]]) -> list[StageDifference]:
+    (first, stages), (second, others) = sides
     found: dict[str, StageDifference] = {}
     for name in dict.fromkeys([*stages, *others]):
         mine, theirs = stages.get(name), others.get(name)

@@ -1,7 +1,7 @@
 """Why the output of one task may differ between two runs: what its records say of itself, input by input."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from veo_core.records.files import TableRef
 from veo_core.records.run import RunRecord, TaskRecord
 
 _PLACES = ("root",)
+_MACHINE = ("python", "platform", "cpu", "cpus", "memory_bytes")
+_SIZES = ("cpus", "memory_bytes")
 _NAMED_SOURCES = 20
 _SHOWN = 60
 
@@ -75,19 +77,26 @@ def judge_causes(
     ]
 
 
+def machines(*runs: RunRecord) -> list[dict[str, Any]]:
+    """What all of the records state of their machines; earlier ones name no CPU and no accelerators."""
+    names = [name for name in _MACHINE if all(getattr(run, name) for run in runs)]
+    names += ["accelerators"] * all(run.cpu for run in runs)
+    return [{name: getattr(run, name) for name in names} for run in runs]
+
+
 def machine_causes(first: RunRecord, second: RunRecord) -> list[Cause]:
     """Differences of interpreter, libraries and hardware: they count where nothing nearer does."""
-    names = ("python", "platform", "cpu", "accelerators")
-    values = [
-        {name: run.model_dump()[name] for name in names if run.model_dump()[name]} for run in (first, second)
-    ]
-    shared = {name for name in names if all(name in value for value in values)}
-    sides = [{name: value[name] for name in shared} for value in values]
-    found = [Cause(kind="machine", name=c.name, text=_told(c)) for c in value_changes(*sides)]
+    changes = [c for c in value_changes(*machines(first, second)) if c.name not in _SIZES]
+    found = [Cause(kind="machine", name=c.name, text=_told(c)) for c in changes]
     if first.packages and second.packages:
         for change in value_changes(first.packages, second.packages):
             found.append(Cause(kind="library", name=change.name, text=f"library {_told(change)}"))
     return found
+
+
+def without_places(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters without that which says where the store is: what a run gives does not depend on it."""
+    return {name: value for name, value in parameters.items() if name not in _PLACES}
 
 
 def unexplained(parts: list[str]) -> Cause:
@@ -110,9 +119,9 @@ def _states(*sides: tuple[RunRecord, TaskRecord]) -> list[Cause]:
 
 def _parameters(first: TaskRecord, second: TaskRecord) -> Iterator[Cause]:
     """Arguments, those left out that repeat the digest of an input or name a place."""
-    left_out = {*_PLACES, *(f"{name}_digest" for name in (*first.inputs, *second.inputs))}
+    left_out = {f"{name}_digest" for name in (*first.inputs, *second.inputs)}
     sides = [
-        {name: value for name, value in task.parameters.items() if name not in left_out}
+        {name: value for name, value in without_places(task.parameters).items() if name not in left_out}
         for task in (first, second)
     ]
     for change in value_changes(*sides):

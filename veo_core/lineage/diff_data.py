@@ -37,12 +37,14 @@ def data_difference(
         try:
             fates = [side.fates(shared) for side in sides]
             names = [side.names(shared) for side in sides]
+            joined = _joined(*fates)
+            kinds = {kind: joined.filter(pc.equal(joined["kind"], kind)) for kind in _KINDS}
+            shown = [row for kind in _KINDS for row in kinds[kind].slice(0, listed).to_pylist()]
+            details = [side.details(shared, [row["item"] for row in shown]) for side in sides]
         except (UsageError, OSError, pa.ArrowException) as error:
             notes.append(f"clips cannot be compared: {str(error).splitlines()[0]}")
             return None
     sources = list(_source_changes(*names))
-    joined = _joined(*fates)
-    kinds = {kind: joined.filter(pc.equal(joined["kind"], kind)) for kind in _KINDS}
     source_names = {source: name for side in names for source, (name, _) in side.items()}
     return DataDifference(
         first_kept=_kept(fates[0]),
@@ -55,7 +57,16 @@ def data_difference(
         clips_changed=kinds["changed"].num_rows,
         flows=_flows(joined),
         sources=[source for kind in _KINDS for source in _of_kind(sources, kind)[:listed]],
-        clips=[change for kind in _KINDS for change in _listed(kinds[kind], kind, source_names, listed)],
+        clips=[
+            ClipChange(
+                item=row["item"],
+                source=source_names.get(row["source"], row["source"]),
+                kind=row["kind"],
+                first=details[0].get(row["item"]),
+                second=details[1].get(row["item"]),
+            )
+            for row in shown
+        ],
     )
 
 
@@ -73,14 +84,24 @@ class _Side:
         """One row an item: the decision that lost it, or the last task's where it was kept to the end."""
         tables = []
         for task in tasks:
-            ledger = self._read(self.ledgers[task], ["item", "source", *_FATE])
+            ledger = self._read(self.ledgers[task], ["item", "source", *_COMPARED])
             kept = pc.equal(ledger["verdict"], "kept")
             tables.append(ledger if task == tasks[-1] else ledger.filter(pc.invert(kept)))
         return pa.concat_tables(tables)
 
+    def details(self, tasks: Sequence[str], items: Sequence[str]) -> dict[str, ClipFate]:
+        """The whole decision with which each of `items` ended."""
+        wanted = pc.field("item").isin(items)
+        found = {}
+        for task in tasks:
+            for row in self._read(self.ledgers[task], ["item", *_FATE], wanted).to_pylist():
+                item = row.pop("item")
+                found[item] = ClipFate(**row)
+        return found
+
     def names(self, tasks: Sequence[str]) -> dict[str, tuple[str, str]]:
         """(file name, sha256) of each source by id."""
-        found = {}
+        found: dict[str, tuple[str, str]] = {}
         for task in tasks:
             if task in self._sources:
                 table = self._read(self._sources[task], ["source_id", "name", "file"])
@@ -89,8 +110,8 @@ class _Side:
                 found |= dict(zip(table["source_id"].to_pylist(), pairs, strict=True))
         return found
 
-    def _read(self, ref: TableRef, columns: list[str]) -> pa.Table:
-        return pq.read_table(self._store.local_path(ref, self._folder), columns=columns)
+    def _read(self, ref: TableRef, columns: list[str], wanted: pc.Expression | None = None) -> pa.Table:
+        return pq.read_table(self._store.local_path(ref, self._folder), columns=columns, filters=wanted)
 
 
 def _source_changes(
@@ -122,7 +143,8 @@ def _joined(first: pa.Table, second: pa.Table) -> pa.Table:
         "added",
         pc.if_else(pc.is_null(joined["verdict_2"]), "removed", "changed"),
     )
-    return joined.append_column("kind", kind).sort_by("item")
+    source = pc.coalesce(joined["source_1"], joined["source_2"])
+    return joined.append_column("kind", kind).append_column("source", source).sort_by("item")
 
 
 def _flows(joined: pa.Table) -> list[ClipFlow]:
@@ -142,20 +164,6 @@ def _flows(joined: pa.Table) -> list[ClipFlow]:
         )
         for row in counted.to_pylist()
     ]
-
-
-def _listed(changes: pa.Table, kind: Kind, names: Mapping[str, str], listed: int) -> Iterator[ClipChange]:
-    for row in changes.slice(0, listed).to_pylist():
-        source = row["source_1"] or row["source_2"]
-        first, second = (
-            ClipFate(**{name: row[f"{name}_{number}"] for name in _FATE})
-            if row[f"verdict_{number}"]
-            else None
-            for number in (1, 2)
-        )
-        yield ClipChange(
-            item=row["item"], source=names.get(source, source), kind=kind, first=first, second=second
-        )
 
 
 def _kept(fates: pa.Table) -> int:

@@ -64,7 +64,11 @@ def divergence_lines(difference: RunDifference) -> Iterator[str]:
     if unknown:
         yield f"no output differs; not in both runs to its end: {visible(', '.join(unknown))}"
     else:
-        yield f"equal: the outputs of all {len(difference.stages)} tasks"
+        yield f"equal: the outputs of every task ({len(difference.stages)})"
+        changed = [s for s in difference.stages if any(cause.name for cause in s.causes)]
+        for stage in changed[:1]:
+            yield f"first change, without effect on outputs: {visible(stage.task)}"
+            yield from _causes([cause for cause in stage.causes if cause.name])
 
 
 def stage_lines(stages: Sequence[StageDifference]) -> Iterator[str]:
@@ -134,11 +138,14 @@ def _data(data: DataDifference) -> Iterator[str]:
     for flow in data.flows[:_LISTED]:
         first = _end(flow.first_verdict, flow.first_stage, flow.first_rule)
         second = _end(flow.second_verdict, flow.second_stage, flow.second_rule)
-        yield visible(f"  {flow.items} clips: {first} -> {second}").replace("clips", "  clips", 1)
+        yield f"  {visible(f'{flow.items} items: {first} -> {second}')}"
     for source in data.sources[:_LISTED]:
-        yield f"  source {visible(source.name)} {source.kind}"
+        yield f"  {visible(f'source {source.name} {source.kind}')}"
     for clip in data.clips[:_LISTED]:
         yield f"  {visible(_clip(clip))}"
+    listed = (len(data.flows), len(data.sources), len(data.clips))
+    if max(listed) > _LISTED:
+        yield "  and more; --json lists as many as --list says"
 
 
 def _clip(change: ClipChange) -> str:

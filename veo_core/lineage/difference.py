@@ -184,7 +184,7 @@ class RunDifference(Record):
     second: RunSide
     diverging: str = ""
     stages: list[StageDifference] = Field(default_factory=list, description="in the order of the pipeline")
-    parameters: list[ValueChange] = Field(default_factory=list)
+    parameters: list[ValueChange] = Field(default_factory=list, description="the place of the store left out")
     code: list[ValueChange] = Field(default_factory=list, description="files of the product, by sha256")
     commits: list[str] = Field(
         default_factory=list,

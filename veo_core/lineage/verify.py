@@ -66,7 +66,7 @@ def verify(evidence: Evidence) -> Verification:
     if run is None:
         problems, notes = [_problem("unreadable", "", "the run's record", "run.json", evidence.notes[0])], []
     else:
-        problems, notes = list(_pipeline_copy(folder, run)), _notes(run)
+        problems, notes = [*_pipeline_copy(folder, run), *_disagreements(run)], _notes(run)
     artifacts = 0
     for stage in evidence.stages:
         for name, artifact in _artifacts(stage):
@@ -107,6 +107,21 @@ def _pipeline_copy(folder: Path, run: RunRecord) -> Iterator[Problem]:
             yield _problem(
                 "missing" if missing else "unreadable", "", "the compiled pipeline", IR_COPY, detail
             )
+
+
+def _disagreements(run: RunRecord) -> Iterator[Problem]:
+    """Inputs that are recorded with another digest than the task that wrote them has, or has had."""
+    made = {a.uri: a.sha256 for task in run.tasks for artifacts in task.outputs.values() for a in artifacts}
+    newer = {before: after for change in run.changes for before, after in change.digests.items()}
+    for task in run.tasks:
+        for name, artifacts in task.inputs.items():
+            for artifact in artifacts:
+                known, digest = {artifact.sha256}, artifact.sha256
+                while (digest := newer.get(digest, digest)) not in known:
+                    known.add(digest)
+                if made.get(artifact.uri, artifact.sha256) not in known:
+                    detail = "the task that wrote it is recorded with another digest"
+                    yield _problem("altered", task.name, f"record of input {name}", artifact.uri, detail)
 
 
 def _artifacts(stage: StageEvidence) -> Iterator[tuple[str, ArtifactRecord]]:

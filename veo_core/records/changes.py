@@ -17,7 +17,7 @@ class ValueChange(Record):
     second: Any = None
 
 
-def value_changes(first: Any, second: Any, name: str = "") -> Iterator[ValueChange]:
+def value_changes(first: Any, second: Any, *, name: str = "") -> Iterator[ValueChange]:
     """The differences of two values as JSON has them, those of mappings and of lists of equal length inside.
 
     Args:
@@ -31,9 +31,9 @@ def value_changes(first: Any, second: Any, name: str = "") -> Iterator[ValueChan
             elif key not in first:
                 yield ValueChange(name=path, kind="added", second=second[key])
             else:
-                yield from value_changes(first[key], second[key], path)
+                yield from value_changes(first[key], second[key], name=path)
     elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
         for index, pair in enumerate(zip(first, second, strict=True)):
-            yield from value_changes(*pair, f"{name}.{index}")
+            yield from value_changes(*pair, name=f"{name}.{index}")
     elif type(first) is not type(second) or first != second:
         yield ValueChange(name=name, kind="changed", first=first, second=second)

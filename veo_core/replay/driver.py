@@ -5,7 +5,9 @@ nothing of it but what the engine has offered from the start. JOB is a JSON file
 """
 
 import contextlib
+import ctypes
 import json
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,6 +16,8 @@ from typing import TypedDict
 
 from veo_core.errors import UsageError
 from veo_core.runner import engine, ir, progress, service
+
+_PR_SET_PDEATHSIG = 1
 
 
 class Job(TypedDict):
@@ -39,7 +43,9 @@ class Job(TypedDict):
 
 
 def main(path: str) -> int:
-    """Run the job; the run's record tells the rest."""
+    """Run the job; the run's record tells the rest. It ends with the process that started it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     job: Job = json.loads(Path(path).read_text(encoding="utf-8"))
     runs = Path(job["runs"])
     try:
