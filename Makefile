@@ -10,7 +10,7 @@ RUN ?= latest
 WEB := veo_core/explorer/web
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev run curate images push submit submit-kfp serve test test-slow test-xla bench bench-curate bench-model bench-ablate bench-watermark bench-serve bench-eval bench-safety bench-explorer compile lint check-infra web screenshots ui lock report clean
+.PHONY: help setup setup-dev run curate images push submit submit-kfp serve test test-slow test-xla bench bench-curate bench-model bench-ablate bench-watermark bench-serve bench-eval bench-safety bench-explorer bench-lineage compile lint check-infra web screenshots ui lock report clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -87,6 +87,9 @@ bench-safety: setup-dev ## red team and bias suites against the world's judge, h
 
 bench-eval: setup-dev ## self-tests of the metrics, detectors, memorisation, speed; SECTIONS="ladders speed" for some
 	@$(BIN)/python -m benchmarks.evaluation $(SECTIONS)
+
+bench-lineage: setup-dev ## `veo why` over a run of 100,000 clips; QUICK=1 for 10,000, SEED= for another run
+	@$(BIN)/python -m benchmarks.lineage
 
 compile: setup-dev ## compile the pipeline to pipelines/compiled
 	@$(BIN)/python -m pipelines.compile

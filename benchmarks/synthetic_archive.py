@@ -7,7 +7,7 @@ world, which all clips share.
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -108,9 +108,9 @@ class Archive:
     films: Sequence[Film]
     clips: int
     seed: int
-    lost_items: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.lost_items: dict[str, list[dict[str, Any]]] = {}
         rng = np.random.default_rng(self.seed)
         shots = rng.integers(1, 4, self.clips)
         owners = np.repeat(np.arange(self.clips), shots)[: self.clips]

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from shown import HOSTILE, api_of, library_of, make_run
 from synthetic_run import EDGES, SyntheticRun
 
 from veo_core.explorer.bundle import write_report
 from veo_core.explorer.results import VotesDocument
+from veo_core.train.events import EventLog, Samples
 
 browsing = pytest.importorskip("benchmarks.browsing", reason="needs playwright")
 from playwright.sync_api import expect  # noqa: E402
@@ -172,6 +174,30 @@ def test_generated_clip_shows_what_was_seen_and_heard_over_time(visit):
     expect(panel.locator(".timeline .wave")).to_have_attribute("d", re.compile("^M.+Z$"))
     panel.locator(".timeline").click(position={"x": 100, "y": 20})
     assert panel.locator("video").evaluate("video => video.currentTime") > 0
+
+
+def test_samples_of_a_training_are_seen_and_heard(browser, tmp_path):
+    run = make_run(tmp_path)
+    log = EventLog(run.store, "key/events.tfevents", 0)
+    rng = np.random.default_rng(0)
+    for step in (10, 20):
+        pictures = rng.integers(0, 255, (2, 5, 16, 16, 3), dtype=np.uint8)
+        sounds = rng.uniform(-1, 1, (2, 8000)).astype(np.float32)
+        log.samples(step, Samples(pictures, sounds, 8000), time=float(step))
+    log.flush()
+    trained = run.trained("base")
+    events = run.store.put_bytes(run.store.get_mark("key/events.tfevents"), ".tfevents")
+    run.task("train-base", trained.model_copy(update={"files": {**trained.files, "tensorboard": events}}))
+    run.write()
+    with browsing.serving(api_of(run)) as url, browsing.Visit(browser, url) as visit:
+        page = visit.go("run/run-1/training")
+        films = page.get_by_role("region", name="Samples by step").get_by_role("img")
+        expect(films).to_have_count(4)
+        assert films.first.evaluate("async film => { await film.decode(); return film.naturalWidth }") == 16
+        page.get_by_role("button", name="Hear Sample 2 at step 20").click()
+        expect(page.get_by_role("button", name="Stop Sample 2 at step 20")).to_be_visible()
+        expect(page.get_by_role("button", name="Hear Sample 2 at step 20")).to_be_visible()  # it ended
+    assert visit.problems == []
 
 
 def test_grid_of_thousands_of_clips_draws_those_in_view(browser, tmp_path):

@@ -290,7 +290,9 @@ def test_command_forgets_and_a_second_time_says_so(place, capsys):
     assert not holding(place.everything(), place.target.annotation.caption.encode())
     capsys.readouterr()
     assert main(["why", source, *arguments[3:]]) == 0
-    assert "FORGOTTEN" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "FORGOTTEN" in told
+    assert "seen by        veo-test@3 (run run-2, " in told
 
 
 def test_clip_is_answered_with_its_source(place, capsys):

@@ -84,7 +84,7 @@ def test_ambiguous_start_of_an_id_is_one_line_that_lists_what_fits(run, capsys):
 def test_unknown_name_is_one_line(run, capsys):
     code, _, error = veo(run, capsys, "nothing.mp4")
     assert code == 2
-    assert "names no clip and no source of run run-1" in error
+    assert "names no model, artifact, source or clip of run run-1" in error
 
 
 def test_json_holds_the_same_story(run, capsys):

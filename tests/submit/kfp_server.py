@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +19,7 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 from requests_toolbelt.multipart import decoder
 
 TOKEN = "a-token-of-the-cluster"
+CREATED = datetime(2026, 11, 28, 10, 36, 43, tzinfo=UTC)
 _MODELS = api.ApiClient(api.Configuration())
 
 
@@ -121,6 +123,14 @@ class KfpServer:
         self.documents[version.pipeline_version_id] = documents
         return version
 
+    def get_version(self, match: re.Match[str], request: Request) -> Any:
+        version = self.versions.get(match["version"])
+        if version is None or version.pipeline_id != match["pipeline"]:
+            raise _error(404, f"pipeline version {match['version']} does not exist")
+        names = ("pipeline_spec", "platform_spec")
+        version.pipeline_spec = dict(zip(names, self.documents[version.pipeline_version_id], strict=False))
+        return version
+
     def list_experiments(self, match: re.Match[str], request: Request) -> Any:
         self._in_namespace(request.first("namespace"))
         found = _filtered(self.experiments.values(), request)
@@ -145,6 +155,7 @@ class KfpServer:
         if problems:
             raise _error(400, "; ".join(problems))
         run.run_id, run.state = f"run-{len(self.runs) + 1}", "PENDING"
+        run.created_at = CREATED
         self.runs[run.run_id] = run
         return run
 
@@ -159,6 +170,7 @@ class KfpServer:
         run.run_details = api.V2beta1RunDetails(
             task_details=[
                 api.V2beta1PipelineTaskDetail(
+                    run_id=run.run_id,
                     display_name=task,
                     state=state,
                     error=api.GoogleRpcStatus(code=2, message=error) if error else None,
@@ -222,6 +234,7 @@ _ROUTES: dict[str, Callable[[KfpServer, re.Match[str], Request], Any]] = {
     r"GET /pipelines": KfpServer.list_pipelines,
     r"POST /pipelines": KfpServer.create_pipeline,
     r"GET /pipelines/(?P<pipeline>[^/]+)/versions": KfpServer.list_versions,
+    r"GET /pipelines/(?P<pipeline>[^/]+)/versions/(?P<version>[^/]+)": KfpServer.get_version,
     r"POST /pipelines/upload_version": KfpServer.upload_version,
     r"GET /experiments": KfpServer.list_experiments,
     r"POST /experiments": KfpServer.create_experiment,

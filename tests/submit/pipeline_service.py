@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -96,6 +97,7 @@ class VertexServer:
         job = PipelineJob(request.pipeline_job)
         job.name = f"projects/{NUMBER}/locations/{REGION}/pipelineJobs/{request.pipeline_job_id}"
         job.state = PipelineState.PIPELINE_STATE_PENDING
+        job.create_time = datetime(2026, 11, 28, 10, 36, 43, tzinfo=UTC)
         run = Context(name=f"{LOCATION}/metadataStores/default/contexts/{request.pipeline_job_id}")
         run.schema_title, run.display_name = "system.PipelineRun", request.pipeline_job_id
         self._contexts[run.name] = run

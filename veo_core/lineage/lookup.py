@@ -7,16 +7,16 @@ where it fits.
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from veo_core.errors import UsageError
 from veo_core.records.base import Record
@@ -24,6 +24,7 @@ from veo_core.records.files import TableRef
 from veo_core.records.tables import rows_of
 from veo_core.storage import Store
 
+T = TypeVar("T")
 RecordT = TypeVar("RecordT", bound=Record)
 
 _LAST = "\U0010ffff"
@@ -48,8 +49,16 @@ class Where:
 
 def equals(column: str, *values: str) -> Where:
     """The column has one of `values`."""
-    wanted = pa.array(values, pa.string())
+    wanted = _texts(values)
     return Where(column, min(values), max(values), lambda texts: pc.is_in(texts, value_set=wanted))
+
+
+def _texts(values: Sequence[str]) -> pa.Array:
+    """Texts as an array. `pa.array` would import pandas, which takes longer than most look-ups."""
+    encoded = [value.encode() for value in values]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
 
 
 def begins(column: str, prefix: str) -> Where:
@@ -60,6 +69,32 @@ def begins(column: str, prefix: str) -> Where:
 def ends(column: str, suffix: str) -> Where:
     """The column ends with `suffix`."""
     return Where(column, "", _LAST, lambda texts: pc.ends_with(texts, pattern=suffix))
+
+
+class _OpenTable:
+    """A Parquet file, with the ranges of its groups of rows, which are slow to ask for again."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = pq.ParquetFile(path)
+        self._ranges: dict[str, list[tuple[str, str]]] = {}
+
+    @property
+    def columns(self) -> list[str]:
+        """The paths of all columns, nested ones by their leaves."""
+        return [self.file.schema.column(index).path for index in range(len(self.file.schema))]
+
+    def ranges(self, column: str) -> list[tuple[str, str]]:
+        """The least and the greatest text of a column in each group of rows."""
+        if column not in self._ranges:
+            index, metadata = self.columns.index(column), self.file.metadata
+            groups = (metadata.row_group(group) for group in range(metadata.num_row_groups))
+            self._ranges[column] = [_range(group.column(index).statistics) for group in groups]
+        return self._ranges[column]
+
+
+def _range(statistics: Any) -> tuple[str, str]:
+    known = statistics is not None and statistics.has_min_max
+    return (statistics.min, statistics.max) if known else ("", _LAST)
 
 
 class Lookup:
@@ -76,100 +111,95 @@ class Lookup:
         self._store = store
         self._forgiving = forgiving
         self._folder = tempfile.TemporaryDirectory(prefix="veo-lookup-")
-        self._files: dict[str, pq.ParquetFile] = {}
+        self._tables: dict[str, _OpenTable] = {}
 
     def __enter__(self) -> "Lookup":
         return self
 
     def __exit__(self, *error: object) -> None:
-        for file in self._files.values():
-            file.close()
+        for table in self._tables.values():
+            table.file.close()
         self._folder.cleanup()
 
     def matching(self, ref: TableRef, where: Where, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         """`columns`, by their paths, of the rows that fulfil `where`."""
-        found: list[tuple[Any, ...]] = []
-        with self._reading(ref) as file:
-            table = _rows(file, where, columns)
-            found = list(zip(*(_leaf(table, path).to_pylist() for path in columns), strict=True))
-        return found
+
+        def read(table: _OpenTable) -> list[tuple[Any, ...]]:
+            rows = _rows(table, where, columns)
+            return list(zip(*(_leaf(rows, path).to_pylist() for path in columns), strict=True))
+
+        return self._told(ref, read, [])
 
     def records(
         self, ref: TableRef, column: str, values: Sequence[str], record: type[RecordT]
-    ) -> Iterator[RecordT]:
+    ) -> list[RecordT]:
         """The rows whose `column` has one of `values`."""
-        found: list[RecordT] = []
-        if values:
-            with self._reading(ref) as file:
-                found = list(rows_of(_rows(file, equals(column, *values), None), record))
-        yield from found
+        if not values:
+            return []
+        where = equals(column, *values)
+        return self._told(ref, lambda table: list(rows_of(_rows(table, where, None), record)), [])
 
     def counts(self, ref: TableRef, columns: Sequence[str]) -> Counter[tuple[Any, ...]]:
         """How many rows have each combination of values of `columns`."""
-        found: Counter[tuple[Any, ...]] = Counter()
-        with self._reading(ref) as file:
-            table = file.read(columns=list(columns), use_threads=False)
-            named = pa.table({path: _leaf(table, path) for path in columns})
-            grouped = named.group_by(list(columns)).aggregate([([], "count_all")])
-            keys = zip(*(grouped[path].to_pylist() for path in columns), strict=True)
-            found.update(dict(zip(keys, grouped["count_all"].to_pylist(), strict=True)))
-        return found
+        grouped = self.grouped(ref, columns)
+        keys = zip(*(grouped[path].to_pylist() for path in columns), strict=True)
+        return Counter(dict(zip(keys, grouped["rows"].to_pylist(), strict=True)))
+
+    def grouped(self, ref: TableRef, columns: Sequence[str]) -> pa.Table:
+        """Each combination of values of `columns`, by their paths, with how many `rows` have it."""
+
+        def read(table: _OpenTable) -> pa.Table:
+            rows = table.file.read(columns=list(columns), use_threads=False)
+            return _grouped(pa.table({path: _leaf(rows, path).combine_chunks() for path in columns}))
+
+        return self._told(
+            ref, read, pa.table({path: pa.nulls(0, pa.string()) for path in (*columns, "rows")})
+        )
 
     def columns(self, ref: TableRef) -> list[str]:
         """The paths of all columns, nested ones by their leaves."""
-        found: list[str] = []
-        with self._reading(ref) as file:
-            found = [file.schema.column(index).path for index in range(len(file.schema))]
-        return found
+        return self._told(ref, lambda table: table.columns, [])
 
-    @contextmanager
-    def _reading(self, ref: TableRef) -> Iterator[pq.ParquetFile]:
-        """The table's file; what is wrong with it is told in one line."""
+    def _told(self, ref: TableRef, read: Callable[[_OpenTable], T], nothing: T) -> T:
+        """What `read` finds in a table; what is wrong with the table is said in one line."""
         try:
-            if ref.path not in self._files:
-                self._files[ref.path] = pq.ParquetFile(self._store.local_path(ref, Path(self._folder.name)))
-            yield self._files[ref.path]
-        except (pa.ArrowException, OSError, ValidationError, UsageError) as error:
+            if ref.path not in self._tables:
+                self._tables[ref.path] = _OpenTable(self._store.local_path(ref, Path(self._folder.name)))
+            return read(self._tables[ref.path])
+        except (pa.ArrowException, OSError, ValueError, UsageError) as error:
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
             problem = f"table {ref.path} cannot be read: {first}"
             if not self._forgiving:
                 raise UsageError(problem) from None
             if problem not in self.problems:
                 self.problems.append(problem)
+            return nothing
 
 
-def _rows(file: pq.ParquetFile, where: Where, columns: Sequence[str] | None) -> pa.Table:
+def _rows(table: _OpenTable, where: Where, columns: Sequence[str] | None) -> pa.Table:
     """`columns` of the rows that fulfil a condition, all columns where None."""
-    hits = _hits(file, where)
-    table = file.read_row_groups(list(hits), columns and list(columns), use_threads=False)
-    return table.filter(pa.concat_arrays(hits.values())) if hits else table
+    hits = _hits(table, where)
+    rows = table.file.read_row_groups(list(hits), columns and list(columns), use_threads=False)
+    return rows.filter(pa.concat_arrays(hits.values())) if hits else rows
 
 
-def _hits(file: pq.ParquetFile, where: Where) -> dict[int, pa.Array]:
+def _hits(table: _OpenTable, where: Where) -> dict[int, pa.Array]:
     """The groups of rows with one that fulfils a condition, and which rows of the group do."""
-    possible = [group for group in range(file.num_row_groups) if _may_hold(file, group, where)]
-    mask = _fitting(file.read_row_groups(possible, [where.column], use_threads=False), where)
+    ranges = table.ranges(where.column)
+    possible = [group for group, (low, high) in enumerate(ranges) if low <= where.high and high >= where.low]
+    mask = _fitting(table.file.read_row_groups(possible, [where.column], use_threads=False), where)
     masks, start = {}, 0
     for group in possible:
-        rows = file.metadata.row_group(group).num_rows
+        rows = table.file.metadata.row_group(group).num_rows
         masks[group] = mask.slice(start, rows)
         start += rows
     return {group: found for group, found in masks.items() if pc.any(found).as_py()}
 
 
-def _may_hold(file: pq.ParquetFile, group: int, where: Where) -> bool:
-    schema = file.schema
-    index = next(i for i in range(len(schema)) if schema.column(i).path == where.column)
-    found = file.metadata.row_group(group).column(index).statistics
-    if found is None or not found.has_min_max:
-        return True
-    return bool(found.min <= where.high and found.max >= where.low)
-
-
 def _fitting(table: pa.Table, where: Where) -> pa.Array:
     """Which rows of a table fulfil a condition: in a list, one text that fits is enough."""
     if not table.num_rows:
-        return pa.array([], pa.bool_())
+        return pa.nulls(0, pa.bool_())
     values = table.column(0).combine_chunks()
     parents: pa.Array | None = None
     while not pa.types.is_string(values.type):
@@ -179,11 +209,32 @@ def _fitting(table: pa.Table, where: Where) -> pa.Array:
             values = values.flatten()
         else:
             values = pc.struct_field(values, [0])
-    fits = pc.fill_null(where.fits(values), fill_value=False)
+    fits = where.fits(values)
+    fits = pc.and_kleene(fits, pc.is_valid(fits))  # no text at all does not fit
     if parents is None:
         return fits
-    rows = pc.unique(parents.filter(fits))
-    return pc.is_in(pa.array(range(table.num_rows), parents.type), value_set=rows)
+    rows = np.zeros(table.num_rows, bool)
+    rows[parents.filter(fits).to_pylist()] = True
+    bits = pa.py_buffer(np.packbits(rows, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), table.num_rows, [None, bits])
+
+
+def _grouped(table: pa.Table) -> pa.Table:
+    """The distinct rows of a table with how many there are of each; `Table.group_by` would import pandas."""
+    keys = np.zeros(table.num_rows, np.int64)
+    for column in table.columns:
+        codes = _numbers(column.combine_chunks().dictionary_encode(null_encoding="encode").indices)
+        keys = np.unique(keys * (codes.max(initial=0) + 1) + codes, return_inverse=True)[1]
+    _, first, counts = np.unique(keys, return_index=True, return_counts=True)
+    return table.take(_integers(first)).append_column("rows", _integers(counts))
+
+
+def _numbers(indices: pa.Array) -> npt.NDArray[np.int64]:
+    return np.frombuffer(indices.buffers()[1], np.int32, len(indices), 4 * indices.offset).astype(np.int64)
+
+
+def _integers(values: npt.NDArray[np.int64]) -> pa.Array:
+    return pa.Array.from_buffers(pa.int64(), len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
 def _leaf(table: pa.Table, path: str) -> pa.ChunkedArray:

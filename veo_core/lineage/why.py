@@ -242,7 +242,7 @@ class _Inquiry:
             models=self._trainings.registered_with("generated", clips[0][1]) if clips else [],
         )
 
-    def _records(self, table: TableRef, column: str, value: str, record: type[RecordT]) -> Iterator[RecordT]:
+    def _records(self, table: TableRef, column: str, value: str, record: type[RecordT]) -> list[RecordT]:
         return self._lookup.records(table, column, [value], record)
 
     def _texts(self, table: TableRef, column: str, value: str, wanted: str) -> list[str]:

@@ -1,5 +1,6 @@
 """What a digest stands for: which task made it, from what, and what was made of it."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from veo_core.registry.records import ModelEntry
 _LISTED = 8
 _DIGEST = ".sha256"
 _ELEMENT = ".list.element"
+_IMAGE = re.compile(r"sha256:([0-9a-f]{64})")
 _ITEM_COLUMNS = ("clip_id", "source_id", "name")
 
 
@@ -108,9 +110,9 @@ def _of_run(prefix: str, evidence: Evidence) -> Iterator[Artifact]:
     if run.ir_digest.startswith(prefix):
         yield Artifact(run.ir_digest, None, ["compiled pipeline"], place="pipeline.yaml")
     for pool, image in run.images.items():
-        digest = image.rpartition("sha256:")[2]
-        if digest.startswith(prefix):
-            yield Artifact(digest, None, [f"image of the pool {pool}"], place=image)
+        named = _IMAGE.search(image)
+        if named and named[1].startswith(prefix):
+            yield Artifact(named[1], None, [f"image {pool}"], place=image)
     for change in run.changes:
         for old, new in change.digests.items():
             if old.startswith(prefix):

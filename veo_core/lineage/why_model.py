@@ -22,21 +22,26 @@ _COLUMNS = {
     "source.author": "author",
     "source.origin": "origin",
     "source.source_url": "url",
+    "split": "split",
+    "rows": "clips",
 }
-"""Columns of a dataset's clips, and the fields of SourceUse that they give."""
+"""Columns of a dataset's clips, and of Sources."""
 
 
-class SourceUse(Record):
-    """A source, and how many of its clips are in the dataset."""
+class Sources(Record):
+    """The sources of a dataset by name, in columns, for there may be a hundred thousand: one entry each.
 
-    source_id: str
-    name: str
-    licence: str = Field(description="empty where none is stated")
-    author: str
-    origin: str
-    url: str
-    train_clips: int
-    validation_clips: int
+    A source of which clips are in both splits comes twice.
+    """
+
+    source_id: list[str] = Field(default_factory=list)
+    name: list[str] = Field(default_factory=list)
+    licence: list[str] = Field(default_factory=list, description="empty where none is stated")
+    author: list[str] = Field(default_factory=list)
+    origin: list[str] = Field(default_factory=list)
+    url: list[str] = Field(default_factory=list)
+    split: list[str] = Field(default_factory=list)
+    clips: list[int] = Field(default_factory=list, description="how many of its clips are in the split")
 
 
 class Code(Record):
@@ -61,7 +66,7 @@ class ModelStory(Told):
     is_default: bool = Field(description="whether `NAME@default` means this version")
     content: str = Field(description="sha256 of its description")
     entry: ModelEntry
-    sources: list[SourceUse] = Field(default_factory=list)
+    sources: Sources = Field(default_factory=Sources)
     curation: list[Outcome] = Field(default_factory=list)
     stages: list[Made] = Field(default_factory=list)
     code: Code | None = None
@@ -120,7 +125,7 @@ def _of_run(evidence: Evidence, entry: ModelEntry, trainings: Trainings, lookup:
     return {
         "run": evidence.folder.name,
         "state": run.state,
-        "sources": [] if dataset is None else _sources(dataset, lookup),
+        "sources": Sources() if dataset is None else _sources(dataset, lookup),
         "curation": entry.description.curation or list(_outcomes(evidence, lookup)),
         "stages": [account(evidence, stage) for stage in evidence.stages],
         "code": Code.model_validate({name: getattr(run, name) for name in Code.model_fields}),
@@ -150,17 +155,12 @@ def _all_stages(runs: list[Evidence]) -> Iterator[StageEvidence]:
     return (stage for evidence in runs for stage in evidence.stages)
 
 
-def _sources(dataset: Manifest, lookup: Lookup) -> list[dict[str, Any]]:
-    """The fields of a SourceUse for each source of a dataset, by name; there may be a hundred thousand."""
+def _sources(dataset: Manifest, lookup: Lookup) -> Sources:
+    """The sources of a dataset."""
     if "clips" not in dataset.tables:
-        return []
-    uses: dict[str, dict[str, Any]] = {}
-    counts = lookup.counts(dataset.tables["clips"], [*_COLUMNS, "split"])
-    for (*values, split), clips in counts.items():
-        fresh = dict(zip(_COLUMNS.values(), values, strict=True)) | {"train_clips": 0, "validation_clips": 0}
-        use = uses.setdefault(values[0], fresh)
-        use["train_clips" if split == "train" else "validation_clips"] += clips
-    return sorted(uses.values(), key=lambda use: use["name"])
+        return Sources()
+    grouped = lookup.grouped(dataset.tables["clips"], [path for path in _COLUMNS if path != "rows"])
+    return Sources.model_validate(grouped.rename_columns(list(_COLUMNS.values())).sort_by("name").to_pydict())
 
 
 def _outcomes(evidence: Evidence, lookup: Lookup) -> Iterator[Outcome]:

@@ -44,7 +44,7 @@ def _lines(story: ModelStory) -> Iterator[str]:
     yield from _gate(model)
     yield ""
     yield "parameters"
-    yield from (visible(f"  {name} = {_shortened(value)}") for name, value in flat(story.parameters))
+    yield from ("  " + visible(f"{name} = {_shortened(value)}") for name, value in flat(story.parameters))
     yield ""
     yield from tail(story)
 
@@ -66,7 +66,8 @@ def _footage(story: ModelStory, model: ModelDescription) -> Iterator[str]:
     yield line("sources", str(data.sources))
     for row in data.licences:
         yield line("licence", f"{row.licence or 'not stated'}: {row.sources} sources, {row.clips} clips")
-    named = [source.name for source in story.sources if source.train_clips]
+    splits = zip(story.sources.name, story.sources.split, strict=True)
+    named = [name for name, split in splits if split == "train"]
     if named:
         more = " (--json has all)" if len(named) > _SOURCES else ""
         yield line("among them", listed(named, _SOURCES) + more)

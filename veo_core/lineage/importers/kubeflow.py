@@ -12,6 +12,7 @@ from datetime import datetime
 from os import environ
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -65,12 +66,13 @@ def fetch(endpoint: str, run_id: str) -> tuple[Json, Json]:
         UsageError: nobody answers, the credentials are refused, or there is no such run.
     """
     with httpx.Client(headers=_credentials(), timeout=_CALL_SECONDS) as client:
-        run = _get(client, endpoint, f"/runs/{run_id}")
+        run = _get(client, endpoint, f"/runs/{quote(run_id, safe='')}")
         reference = run.get("pipeline_version_reference") or {}
         pipeline, version = reference.get("pipeline_id"), reference.get("pipeline_version_id")
         if not (pipeline and version):
             return run, {}
-        return run, _get(client, endpoint, f"/pipelines/{pipeline}/versions/{version}")
+        place = f"/pipelines/{quote(pipeline, safe='')}/versions/{quote(version, safe='')}"
+        return run, _get(client, endpoint, place)
 
 
 def read(run: Json, version: Json, endpoint: str, artifacts: ArtifactFolder | None = None) -> PlatformRun:

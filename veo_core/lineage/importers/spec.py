@@ -7,6 +7,7 @@ as both platforms give it back with a run.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from veo_core.errors import UsageError
@@ -75,15 +76,34 @@ def arguments_of(spec: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
 
 
 def steps_of(spec: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[Step]:
-    """The steps of a pipeline, in the order of its graph's names.
+    """The steps of a pipeline, each after those that it depends on, else by name.
 
     Raises:
         UsageError: it is no pipeline, or names something as no file may be named.
     """
     try:
-        return list(_steps(spec, spec["root"]["dag"], _Scope(parameters=arguments)))
-    except (KeyError, TypeError, AttributeError) as error:
+        steps = {step.path: step for step in _steps(spec, spec["root"]["dag"], _Scope(parameters=arguments))}
+        return [steps[path] for path in _in_order(steps)]
+    except (KeyError, TypeError, AttributeError, IndexError, CycleError) as error:
         raise UsageError(f"the run's pipeline is not understood: {type(error).__name__} {error}") from None
+
+
+def _in_order(steps: Mapping[str, Step]) -> Iterator[str]:
+    """Paths in the order of dependence; on a group depends what depends on all in it."""
+    members: dict[str, list[str]] = {}
+    for step in steps.values():
+        for place in (step.path, *step.groups):
+            members.setdefault(place, []).append(step.path)
+    graph = {
+        path: {before for name in step.depends_on for before in members.get(name, ())}
+        for path, step in steps.items()
+    }
+    sorter = TopologicalSorter(graph)
+    sorter.prepare()
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready())
+        yield from ready
+        sorter.done(*ready)
 
 
 def checked_name(name: str) -> str:
@@ -118,13 +138,12 @@ def _steps(spec: Mapping[str, Any], dag: Mapping[str, Any], scope: _Scope) -> It
             inner = _Scope((*scope.groups, path), looped, tuple(depends_on), parameters, artifacts)
             yield from _steps(spec, component["dag"], inner)
             continue
-        executor = spec["deploymentSpec"]["executors"][component["executorLabel"]]
-        container = executor.get("container", {})
+        image, command = _container(spec, component)
         yield Step(
             path=path,
             component=task["componentRef"]["name"].removeprefix("comp-"),
-            image=container.get("image", ""),
-            command=[*container.get("command", ()), *container.get("args", ())],
+            image=image,
+            command=command,
             depends_on=depends_on,
             groups=scope.groups,
             looped=scope.looped,
@@ -134,6 +153,19 @@ def _steps(spec: Mapping[str, Any], dag: Mapping[str, Any], scope: _Scope) -> It
                 checked_name(key) for key in component.get("outputDefinitions", {}).get("artifacts", {})
             ],
         )
+
+
+def _container(spec: Mapping[str, Any], component: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Image and command of a component; of one that a launcher starts as a custom job, those of the job."""
+    inputs = component.get("inputDefinitions", {}).get("parameters", {})
+    pools = inputs.get("worker_pool_specs", {}).get("defaultValue")
+    if pools:
+        container = pools[0]["container_spec"]
+        image = container["image_uri"]
+    else:
+        container = spec["deploymentSpec"]["executors"][component["executorLabel"]].get("container", {})
+        image = container.get("image", "")
+    return image, [*container.get("command", ()), *container.get("args", ())]
 
 
 def _parameter(source: Mapping[str, Any], scope: _Scope) -> Any:
