@@ -1,4 +1,5 @@
 // Figures in words.
+const NARROW = "\u00a0"; // a figure and its unit stay on one line
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 
 export const unknown = "not known";
@@ -19,14 +20,14 @@ export function number(value: number | null | undefined): string {
 /** A figure in its unit: shares as per cent, times below 10 s as milliseconds. */
 export function figure(value: number | null | undefined, unit: string, digits = 1): string {
   if (value == null) return "–";
-  if (unit === "share") return `${(100 * value).toFixed(digits)} %`;
-  if (unit === "s" && Math.abs(value) < 10) return `${(1000 * value).toFixed(0)} ms`;
+  if (unit === "share") return `${(100 * value).toFixed(digits)}${NARROW}%`;
+  if (unit === "s" && Math.abs(value) < 10) return `${(1000 * value).toFixed(0)}${NARROW}ms`;
   return `${number(value)} ${unit}`.trim();
 }
 
 export function interval(low: number | null, high: number | null, unit: string): string {
   if (low == null || high == null) return "";
-  const first = figure(low, unit, 0).replace(/ (%|ms|s)$/, "");
+  const first = figure(low, unit, 0).replace(/\s(%|ms|s)$/, "");
   return `${first} – ${figure(high, unit, 0)}`;
 }
 

@@ -45,7 +45,7 @@ export function GalleryPage({ run, route }: { run: RunDocument; route: Route }) 
   useKeys({ j: () => step(1), k: () => step(-1) }, open !== "");
   const total = fields.document?.total;
   // Kept as it is while pages of clips arrive.
-  const filters = useMemo(() => (fields.document ? <Filters fields={fields.document.fields} where={where} onChange={filter} /> : <p class="soft">{fields.error}</p>), [fields.document, fields.error, writeWhere(where), sort]);
+  const filters = useMemo(() => (fields.document ? <>{isFile && <p class="hint">Counts are of the whole run.</p>}<Filters fields={fields.document.fields} where={where} onChange={filter} /></> : <p class="soft">{fields.error}</p>), [fields.document, fields.error, writeWhere(where), sort]);
   return (
     <div class={filtering ? "gallery-page filtering" : "gallery-page"}>
       <div class="filters" id="filters">{filters}</div>
@@ -63,7 +63,6 @@ export function GalleryPage({ run, route }: { run: RunDocument; route: Route }) 
         </div>
         <ActiveFilters fields={fields.document?.fields ?? []} where={where} onChange={filter} />
         <Notes of={fields.document?.notes ?? []} />
-        {isFile && fields.document?.embedded != null && fields.document.embedded < fields.document.total && <p class="hint">This file holds {whole(fields.document.embedded)} of the run's {whole(fields.document.total)} clips: a sample of each reason. `veo ui` shows all.</p>}
         {clips.total === 0 && <p class="notice">No clip fits. Take a filter away.</p>}
         {clips.error && <p class="notice failed" role="alert">{clips.error}</p>}
         <Grid run={id} clips={clips} index={index} onIndex={setIndex} onOpen={show} sound={sound} open={open} />

@@ -30,6 +30,7 @@ function Model({ run, model }: { run: RunDocument; model: ModelDocument }) {
         <Card title="Card"><Markdown blocks={model.card} /></Card>
         <div class="stack">
           {(promotion || gate) && <Card title="Promotion">
+            {!promotion && <p class="unknown">Whether it was promoted is not recorded.</p>}
             {promotion && <p><b>{promotion.promote ? "Promoted" : "Not promoted"}</b>: {promotion.reason}.</p>}
             {gate && gate.closed_by.length > 0 && <ul class="checks">{gate.closed_by.map((check) => <Rule key={check.name} check={check} />)}</ul>}
             <SignOffs model={model} />

@@ -57,7 +57,7 @@ function Cell({ row, top }: { row: SummaryRow | undefined; top: number }) {
     <td class="score">
       <b>{figure(row.value, row.unit)}</b>
       {row.ci_low >= 0 && <IntervalMark low={row.ci_low} value={row.value} high={row.ci_high} top={top} reference={row.reference} control={row.control} />}
-      <small>{interval(row.ci_low, row.ci_high, row.unit)}, n = {whole(row.n)}{row.control != null && `, chance ${figure(row.control, row.unit, 0)}`}</small>
+      <small><span>{interval(row.ci_low, row.ci_high, row.unit)},</span> <span>n = {whole(row.n)}</span>{row.control != null && <span>, chance {figure(row.control, row.unit, 0)}</span>}</small>
     </td>
   );
 }
