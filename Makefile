@@ -7,9 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PRESET ?= world
 RUN ?= latest
+WEB := veo_core/explorer/web
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev run curate images push submit submit-kfp serve test test-slow test-xla bench bench-curate bench-model bench-ablate bench-watermark bench-serve bench-eval bench-safety bench-lineage compile lint check-infra lock report clean
+.PHONY: help setup setup-dev run curate images push submit submit-kfp serve test test-slow test-xla bench bench-curate bench-model bench-ablate bench-watermark bench-serve bench-eval bench-safety bench-explorer bench-lineage compile lint check-infra web screenshots ui lock report clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +45,9 @@ submit-kfp: setup-dev ## send it to Kubeflow Pipelines; PROFILE, PRESET, DRY_RUN
 report: setup ## write a run's report: RUN=latest or an id
 	@$(BIN)/veo report $(RUN)
 
+ui: setup ## look at the runs in a browser; ARGS="--runs FOLDER ... --port 8765"
+	@$(BIN)/veo ui $(ARGS)
+
 serve: setup ## the registered local model and a page to try it, at http://127.0.0.1:8080; ARGS="--port 8000"
 	@$(BIN)/python -m veo_core.serve --prompt-filter world --sampler "{solver: unipc}" $(ARGS)
 
@@ -75,6 +79,9 @@ bench-watermark: setup-dev ## the watermark against attacks and alternatives; QU
 bench-serve: setup-dev ## the server under 200 clients for a minute, with a tiny model
 	@$(BIN)/python -m benchmarks.serve
 
+bench-explorer: setup-dev ## the explorer over 100,000 clips: first view, scrolling, memory; QUICK=1
+	@$(BIN)/python -m benchmarks.explorer
+
 bench-safety: setup-dev ## red team and bias suites against the world's judge, healthy and ill; QUICK=1
 	@$(BIN)/python -m benchmarks.safety
 
@@ -86,6 +93,14 @@ bench-lineage: setup-dev ## `veo why` over a run of 100,000 clips; QUICK=1 for 1
 
 compile: setup-dev ## compile the pipeline to pipelines/compiled
 	@$(BIN)/python -m pipelines.compile
+
+web: setup ## build the explorer's front end (needs Node and npm)
+	@cd $(WEB) && npm ci --no-audit --no-fund --silent
+	@$(BIN)/python -m veo_core.explorer.typescript > $(WEB)/src/documents.ts
+	@cd $(WEB) && npm run --silent check && npm run --silent build
+
+screenshots: setup-dev ## pictures of the explorer's pages: RUN=latest, RUNS=runs, ROOT=store, TO=build/screenshots
+	@$(BIN)/python -m benchmarks.screenshots --run $(RUN) $(if $(RUNS),--runs "$(RUNS)") $(if $(ROOT),--root "$(ROOT)") $(if $(TO),--to "$(TO)")
 
 check-infra: setup-dev ## build and check the Kustomize overlays and the Terraform configuration
 	@$(BIN)/python -m infra.checks

@@ -35,6 +35,7 @@ LAYERS = [
     {"registry"},
     {"serve"},
     {"lineage"},
+    {"explorer"},
     {"runner"},
     {"replay"},
     {"plan"},

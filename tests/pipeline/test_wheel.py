@@ -43,6 +43,13 @@ def test_wheel_carries_the_compiled_pipeline_and_the_presets(installed: Path) ->
     assert presets == {"footage.yaml", "smoke.yaml", "world.yaml", "world-full.yaml"}
 
 
+def test_wheel_carries_the_explorer_as_built_and_not_its_sources(installed: Path) -> None:
+    explorer = installed / "veo_core" / "explorer"
+    built = {path.name for path in (explorer / "static").iterdir()}
+    assert built == {"app.css", "app.js", "build.json", "licences.txt"}
+    assert not (explorer / "web").exists()
+
+
 def test_wheel_finds_its_presets_outside_a_checkout(installed: Path, tmp_path: Path) -> None:
     process = veo(installed, tmp_path, "run", "--preset", "none")
     assert process.returncode == 2

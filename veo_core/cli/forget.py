@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from veo_core.cli.run import cache_folder
+from veo_core.cli.ui import report_of
 from veo_core.errors import UsageError
 from veo_core.lineage.forget import Forgetting, Removal, Request
+from veo_core.lineage.forget_runs import REPORT
 from veo_core.runner import runs
 from veo_core.runner.cache import CacheStore
 from veo_core.storage import Store
@@ -53,7 +55,10 @@ def _execute(arguments: argparse.Namespace) -> int:
     if not arguments.yes:
         _confirm()
     cache = CacheStore(cache_folder(store, arguments.runs))
+    reported = [path.parent for path in arguments.runs.glob(f"*/{REPORT}")]
     removal = forgetting.execute(cache.discard)
+    for folder in reported:
+        report_of(folder, store)
     print(
         f"removed: {len(removal.sources)} sources, {removal.clips} clips, {removal.objects} files of theirs"
     )

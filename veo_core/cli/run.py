@@ -14,8 +14,8 @@ from typing import Any
 
 from veo_core.cli.footage import footage_section
 from veo_core.cli.recipe import CURATION, STAGES, add_recipe_arguments, load_recipe, parameters
+from veo_core.cli.ui import report_of
 from veo_core.errors import UsageError
-from veo_core.lineage.report import write_report
 from veo_core.records.run import RunRecord
 from veo_core.runner import docker, engine, ir, progress, service
 from veo_core.runner.executor import Executor, InstalledEnvironment
@@ -99,7 +99,7 @@ def execute(arguments: argparse.Namespace, ir_name: str, stages: Sequence[str]) 
             observe=observer,
         )
         record = engine.run(pipeline, given, runs_dir=arguments.runs, options=options)
-    report = write_report(arguments.runs / record.run_id, store)
+    report = report_of(arguments.runs / record.run_id, store)
     return _conclude(record, report, arguments.runs, time.monotonic() - started)
 
 

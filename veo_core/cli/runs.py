@@ -1,4 +1,4 @@
-"""`veo runs`, `veo logs` and `veo report`: what was run here or was imported, and what it said."""
+"""`veo runs` and `veo logs`: what was run here or was imported, and what it said."""
 
 import argparse
 import time
@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from veo_core.cli import import_run
-from veo_core.lineage.report import write_report
 from veo_core.runner import runs
-from veo_core.storage import Store
 
 
 def add_parsers(subcommands: Any) -> None:
-    """Add `runs`, `logs` and `report` to the command line."""
+    """Add `runs` and `logs` to the command line."""
     listing = subcommands.add_parser("runs", help="list the runs, newest first")
     listing.set_defaults(execute=_list)
     import_run.add_parser(listing.add_subparsers(metavar="COMMAND"))
@@ -23,14 +21,7 @@ def add_parsers(subcommands: Any) -> None:
     logs.add_argument("--lines", type=int, help="only the last lines")
     logs.set_defaults(execute=_log)
 
-    report = subcommands.add_parser("report", help="write a run's report")
-    report.add_argument(
-        "run", nargs="?", default=runs.LATEST, help="a run's id, the start of one, or 'latest'"
-    )
-    report.add_argument("--root", default="store", metavar="URI", help="store of the run (default: store)")
-    report.set_defaults(execute=_report)
-
-    for parser in (listing, logs, report):
+    for parser in (listing, logs):
         parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
 
 
@@ -49,9 +40,4 @@ def _list(arguments: argparse.Namespace) -> int:
 
 def _log(arguments: argparse.Namespace) -> int:
     print(runs.read_log(arguments.runs, arguments.run, arguments.task, lines=arguments.lines), end="")
-    return 0
-
-
-def _report(arguments: argparse.Namespace) -> int:
-    print(write_report(runs.run_folder(arguments.runs, arguments.run), Store(arguments.root)))
     return 0

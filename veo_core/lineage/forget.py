@@ -176,7 +176,7 @@ class Forgetting:
             store.remove_mark(mark)
         shared = self._delete(journal, search)
         for folder in self._folders():
-            scrub_texts(folder, traces.identifiers | traces.names, store)
+            scrub_texts(folder, traces.identifiers | traces.names)
 
         removal = self._removal(len(tables), len(shards), len(marks), len(shared), changed)
         for identity in (*traces.sources, *traces.files):

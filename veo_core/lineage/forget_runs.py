@@ -1,5 +1,6 @@
 """Runs without a source: their manifests name the tables and shards that were written without it."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,6 @@ from pathlib import Path
 from veo_core.curate.card import describe_dataset
 from veo_core.lineage.evidence import RECORD, Evidence, gather, inside, local_path
 from veo_core.lineage.forget_store import Rewritten
-from veo_core.lineage.report import write_report
 from veo_core.records.base import sha256_bytes
 from veo_core.records.dataset import DatasetSpec, Shard
 from veo_core.records.files import FileRef, TableRef
@@ -19,7 +19,10 @@ from veo_core.storage.published import published
 
 _MAIN_TABLES = ("clips", "sources", "generated", "scores")
 _LATENTS = ("latents", "captions")
-_REPORT = "report.html"
+DERIVED = "explorer"
+"""Folder beside a run's record for what is made of it and can be made again."""
+
+REPORT = "report.html"
 _REDACTED = "[line removed: its source was forgotten]"
 
 
@@ -111,8 +114,8 @@ def mend_record(folder: Path, digests: Mapping[str, str], change: Change) -> Non
         _write(folder, run.model_copy(update={"tasks": tasks, "changes": [*run.changes, change]}))
 
 
-def scrub_texts(folder: Path, words: set[str], store: Store) -> None:
-    """Take lines with any of `words` out of a run's logs and reasons, and write its report, if any, anew."""
+def scrub_texts(folder: Path, words: set[str]) -> None:
+    """Take lines with any of `words` out of logs and reasons; remove the report and all that is derived."""
     run = _read(folder)
     for path in (inside(folder, task.log) for task in run.tasks if task.log):
         if path is not None and path.is_file():
@@ -126,8 +129,8 @@ def scrub_texts(folder: Path, words: set[str], store: Store) -> None:
     ]
     if tasks != run.tasks:
         _write(folder, run.model_copy(update={"tasks": tasks}))
-    if (folder / _REPORT).is_file():
-        write_report(folder, store)
+    (folder / REPORT).unlink(missing_ok=True)
+    shutil.rmtree(folder / DERIVED, ignore_errors=True)
 
 
 def _redacted(text: bytes, words: set[str]) -> bytes:

@@ -141,12 +141,18 @@ class Store:
         _check_inside(ref)
         try:
             with self._reached():
-                data: bytes = self._fs.cat_file(f"{self._base}/{ref.path}")
+                data: bytes = self._fs.cat_file(self._place(ref))
         except FileNotFoundError:
             raise self._missing(ref) from None
         if sha256_bytes(data) != ref.sha256:
             raise self._altered(ref)
         return data
+
+    def _place(self, ref: FileRef) -> str:
+        """Where an object is; a path that leads out of the store, as a damaged table may hold, is refused."""
+        if ref.path.startswith("/") or ".." in ref.path.split("/"):
+            raise UsageError(f"store {self.root}: {ref.path!r} is no object's path")
+        return f"{self._base}/{ref.path}"
 
     def _missing(self, ref: FileRef) -> UsageError:
         return UsageError(f"store {self.root}: object {ref.path} is missing")
@@ -198,7 +204,7 @@ class Store:
         """
         _check_inside(ref)
         if self._local:
-            path = Path(self._base) / ref.path
+            path = Path(self._place(ref))
             if not path.is_file():
                 raise self._missing(ref)
             return path
@@ -207,7 +213,7 @@ class Store:
             part = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
             try:
                 with self._reached():
-                    self._fs.get_file(f"{self._base}/{ref.path}", str(part))
+                    self._fs.get_file(self._place(ref), str(part))
             except FileNotFoundError:
                 raise self._missing(ref) from None
             if _sha256(part) != ref.sha256:
@@ -232,9 +238,9 @@ class Store:
         """Paths of all objects, and of what a killed write left (its name begins with a dot)."""
         return self._list("objects")
 
-    def marks(self) -> list[str]:
-        """Keys of all marks."""
-        return [path.removeprefix("marks/") for path in self._list("marks")]
+    def marks(self, below: str = "") -> list[str]:
+        """Keys of all marks, or of those below a first part of keys."""
+        return [path.removeprefix("marks/") for path in self._list(f"marks/{below}".rstrip("/"))]
 
     def remove_object(self, path: str) -> None:
         """Delete an object for good; one that is gone already is none."""

@@ -1,0 +1,1 @@
+"""The explorer: runs in a browser, from a local server or out of one self-contained file."""
