@@ -207,7 +207,7 @@ def test_tables_outside_the_store_are_not_read(tmp_path):
     run.write()
     api = api_of(run)
     assert get(api, "clips").total == 0
-    assert "is no object's path" in get(api, "funnel").notes[0]
+    assert "leads out of the store" in get(api, "funnel").notes[0]
 
 
 def test_log_is_read_on_from_where_it_ended(tmp_path):

@@ -14,6 +14,7 @@ from veo_core.lineage.diff import diff
 from veo_core.lineage.diff_text import difference_text
 from veo_core.lineage.difference import RunDifference
 from veo_core.lineage.evidence import gather
+from veo_core.publish import View
 from veo_core.records.clip import Source
 from veo_core.records.ledger import Decision
 from veo_core.records.manifest import Manifest
@@ -75,6 +76,13 @@ def test_equal_runs_are_equal_in_every_stage(pair: Pair) -> None:
     assert difference.diverging == ""
     assert difference.parameters == []
     assert not difference.packages + difference.machine + difference.notes
+
+
+def test_views_that_show_signed_clips_make_no_stage_different(pair: Pair) -> None:
+    views = [{"views": {"html": lambda *_, text=text: View(text)}} for text in (b"one", b"two")]
+    pair.task("evaluate", [manifest("evaluate")] * 2, *views)
+    pair.write()
+    assert pair.difference().equal
 
 
 def test_changed_prompt_is_the_first_divergence_by_its_nested_key(pair: Pair) -> None:

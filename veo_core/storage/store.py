@@ -138,10 +138,10 @@ class Store:
         Raises:
             UsageError: the object is missing or was altered, or its path leads out of the store.
         """
-        _check_inside(ref)
+        place = self._place(ref)
         try:
             with self._reached():
-                data: bytes = self._fs.cat_file(self._place(ref))
+                data: bytes = self._fs.cat_file(place)
         except FileNotFoundError:
             raise self._missing(ref) from None
         if sha256_bytes(data) != ref.sha256:
@@ -150,8 +150,9 @@ class Store:
 
     def _place(self, ref: FileRef) -> str:
         """Where an object is; a path that leads out of the store, as a damaged table may hold, is refused."""
-        if ref.path.startswith("/") or ".." in ref.path.split("/"):
-            raise UsageError(f"store {self.root}: {ref.path!r} is no object's path")
+        path = PurePosixPath(ref.path)
+        if path.is_absolute() or ".." in path.parts:
+            raise UsageError(f"store {self.root}: object {ref.path!r}: its path leads out of the store")
         return f"{self._base}/{ref.path}"
 
     def _missing(self, ref: FileRef) -> UsageError:
@@ -202,18 +203,17 @@ class Store:
             UsageError: the object is missing, what was downloaded was altered, or its path leads out of the
                 store.
         """
-        _check_inside(ref)
+        place = self._place(ref)
         if self._local:
-            path = Path(self._place(ref))
-            if not path.is_file():
+            if not Path(place).is_file():
                 raise self._missing(ref)
-            return path
+            return Path(place)
         target = folder / Path(ref.path).name
         if not target.exists():
             part = target.with_name(f"{target.name}.{uuid.uuid4().hex}")
             try:
                 with self._reached():
-                    self._fs.get_file(self._place(ref), str(part))
+                    self._fs.get_file(place, str(part))
             except FileNotFoundError:
                 raise self._missing(ref) from None
             if _sha256(part) != ref.sha256:
@@ -312,12 +312,6 @@ def _part_of(target: Path) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-
-
-def _check_inside(ref: FileRef) -> None:
-    path = PurePosixPath(ref.path)
-    if path.is_absolute() or ".." in path.parts:
-        raise UsageError(f"object {ref.path!r}: its path leads out of the store")
 
 
 def _sha256(path: Path) -> str:
