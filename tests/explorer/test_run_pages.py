@@ -214,7 +214,7 @@ def test_log_is_read_on_from_where_it_ended(tmp_path):
     run = make_run(tmp_path)
     run.task("collect")
     run.write()
-    path = run.folder / "logs" / "0.txt"
+    path = run.folder / run.tasks[0].log
     path.write_text("ä" * 100_000)
     first = get(api_of(run), "tasks/0/log")
     assert (first.end, first.size) == (200_000, 200_000)
