@@ -3,13 +3,12 @@
 from datetime import UTC, datetime
 from typing import TypeVar
 
-import pyarrow as pa
 from pydantic import ValidationError
 
 from veo_core.errors import UsageError
 from veo_core.lineage.evidence import Evidence, StageEvidence
 from veo_core.records.base import Record
-from veo_core.records.files import FileRef, TableRef
+from veo_core.records.files import FileRef
 from veo_core.records.manifest import Manifest
 from veo_core.records.run import RunRecord
 from veo_core.registry.records import ModelEntry
@@ -66,18 +65,6 @@ def read_record(evidence: Evidence, ref: FileRef, record: type[RecordT]) -> Reco
     try:
         return record.model_validate_json(evidence.store.get_bytes(ref))
     except (UsageError, ValidationError) as error:
-        raise MissingError(_first_line(error)) from None
-
-
-def read_rows(evidence: Evidence, ref: TableRef, record: type[RecordT]) -> list[RecordT]:
-    """The rows of a small table.
-
-    Raises:
-        MissingError: it is missing or altered.
-    """
-    try:
-        return evidence.store.get_table(ref, record)
-    except (UsageError, ValidationError, pa.ArrowException) as error:
         raise MissingError(_first_line(error)) from None
 
 
