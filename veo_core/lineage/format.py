@@ -1,4 +1,4 @@
-"""Times, sizes and digests as people read them."""
+"""Times as people read them."""
 
 from datetime import UTC, datetime
 
