@@ -8,7 +8,6 @@ from veo_core.html import Html, element
 
 _WIDTH, _HEIGHT = 340, 170
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 24
-_ROW = 14
 
 
 @dataclass(frozen=True)
