@@ -1,6 +1,5 @@
-"""Times, sizes and data as people read them."""
+"""Times as people read them."""
 
-import base64
 from datetime import UTC, datetime
 
 
@@ -26,25 +25,3 @@ def duration(start: float | None, end: float | None) -> str:
     if seconds < 3600:
         return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
     return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"
-
-
-def size(count: int | None) -> str:
-    """Bytes in a fitting unit; empty where not known."""
-    if count is None:
-        return ""
-    value = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" or value >= 10 else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} GiB"
-
-
-def short(digest: str) -> str:
-    """The first characters of a digest."""
-    return digest[:12]
-
-
-def data_uri(data: bytes, kind: str) -> str:
-    """`data` as a URI that needs no request."""
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
