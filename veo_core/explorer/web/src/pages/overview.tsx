@@ -13,7 +13,8 @@ export function OverviewPage({ run, task }: { run: RunDocument; task: number | n
   const chosen = task === null ? undefined : run.tasks[task];
   const open = (index: number) => go(href(["run", id, "task", String(index)]));
   const step = (by: number) => open(Math.min(run.tasks.length - 1, Math.max(0, (task ?? (by > 0 ? -1 : run.tasks.length)) + by)));
-  useKeys({ ArrowDown: () => step(1), ArrowUp: () => step(-1), j: () => step(1), k: () => step(-1), Escape: () => go(href(["run", id])) }, run.tasks.length > 0);
+  useKeys({ j: () => step(1), k: () => step(-1) }, run.tasks.length > 0);
+  useKeys({ ArrowDown: () => step(1), ArrowUp: () => step(-1), Escape: () => go(href(["run", id])) }, chosen !== undefined);
   return (
     <div class="stack">
       <Notices run={run} />
