@@ -1,5 +1,6 @@
 """What the explorer knows of a run, in whatever state it was left."""
 
+import json
 import math
 from pathlib import Path
 
@@ -162,6 +163,18 @@ def test_damaged_record_is_listed_beside_the_others(tmp_path):
     assert document.tasks == []
     assert get(api, "clips").total == 0
     assert api.get("/api/compare/run-1/run-2", {}).difference is None
+
+
+def test_damaged_record_tells_what_its_file_and_folder_still_tell(tmp_path):
+    run = make_run(tmp_path).whole()
+    path = run.write() / "run.json"
+    record = json.loads(path.read_bytes())
+    path.write_text(json.dumps({**record, "state": "EXPLODED", "git_sha": 5, "created": 7.5}))
+    document = get(api_of(run))
+    assert (document.summary.state, document.summary.created) == ("DAMAGED", 7.5)
+    assert document.summary.git_sha == ""
+    assert document.record["state"] == "EXPLODED"
+    assert any("tasks have left logs" in note and "logs/0.txt" in note for note in document.notes)
 
 
 def test_altered_manifest_is_told_and_the_rest_is_shown(tmp_path):

@@ -130,7 +130,7 @@ class RunDocument(Record):
     notices: list[Notice]
     gate: GateSummary | None
     promotion: Promotion | None = Field(description="without its differences, which are in the evaluation")
-    record: dict[str, Any] = Field(description="the run record without its tasks; empty where it is damaged")
+    record: dict[str, Any] = Field(description="without its tasks; of a damaged one what there is")
     changes: list[Change]
     notes: list[str]
 

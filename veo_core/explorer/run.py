@@ -8,6 +8,7 @@ from veo_core.errors import UsageError
 from veo_core.explorer.documents import Graph, LogDocument, Node, Notice, RunDocument, RunSummary, Task
 from veo_core.explorer.findings import find_decision, find_promotion, gate_summary
 from veo_core.explorer.library import Run
+from veo_core.explorer.salvage import damaged_record
 from veo_core.explorer.training import trains
 from veo_core.lineage.evidence import Evidence, StageEvidence
 from veo_core.lineage.layout import layered
@@ -39,9 +40,9 @@ def run_document(run: Run, summary: RunSummary) -> RunDocument:
         notices=[_notice(evidence, stage) for stage in evidence.stages if stage.task.state == "FAILED"],
         gate=gate_summary(decision),
         promotion=promotion.model_copy(update={"differences": []}) if promotion else None,
-        record=_without_tasks(record.model_dump(mode="json")) if record else {},
+        record=_without_tasks(record.model_dump(mode="json") if record else damaged_record(run)),
         changes=record.changes if record else [],
-        notes=list(dict.fromkeys(evidence.notes)),
+        notes=list(dict.fromkeys([*evidence.notes, *summary.notes])),
     )
 
 

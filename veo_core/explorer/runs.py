@@ -8,6 +8,7 @@ from veo_core.evaluate.records import SummaryRow
 from veo_core.explorer.documents import Headline, RunsDocument, RunSummary
 from veo_core.explorer.findings import find_decision, find_entry, find_summary
 from veo_core.explorer.library import Library, Run
+from veo_core.explorer.salvage import damaged_summary
 from veo_core.lineage.evidence import Evidence
 from veo_core.provenance.claim import product_version
 from veo_core.records.ledger import Counts
@@ -20,7 +21,6 @@ _STATES = {
     "FAILED": "failed",
     "CANCELLED": "was cancelled",
     "INTERRUPTED": "was interrupted: its runner was killed; running it again continues it",
-    "DAMAGED": "cannot be read: its record is damaged",
 }
 _HEADLINES = (
     ("following_all", "seen", "Prompts followed, seen"),
@@ -64,14 +64,7 @@ def run_summary(run: Run) -> RunSummary:
     evidence = run.evidence
     record = evidence.run
     if record is None:
-        return RunSummary(
-            id=run.id,
-            name=run.folder.name,
-            folder=run.label,
-            state="DAMAGED",
-            state_words=_STATES["DAMAGED"],
-            notes=list(evidence.notes),
-        )
+        return damaged_summary(run)
     counts = [manifest.counts for _, manifest in evidence.with_table("ledger") if manifest.counts]
     packaged, generated = evidence.last("package"), evidence.last("generate")
     decision, entry = find_decision(evidence), find_entry(evidence)

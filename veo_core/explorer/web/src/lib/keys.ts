@@ -1,11 +1,11 @@
 // Keys that work anywhere on a page, and their list for the help.
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect } from "preact/hooks";
 
 type Handler = (event: KeyboardEvent) => void;
 
-/** Call handlers by key while the component is shown, except while someone types or holds Ctrl, Alt or Meta. */
+/** Call handlers by key while the component is shown, except while someone types, scrolls a text or holds Ctrl, Alt or Meta. */
 export function useKeys(handlers: Record<string, Handler>, active = true): void {
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!active) return;
     const pressed = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
@@ -22,5 +22,5 @@ export function useKeys(handlers: Record<string, Handler>, active = true): void 
 }
 
 function typing(target: EventTarget | null): boolean {
-  return target instanceof HTMLElement && (target.matches("input:not([type=range]):not([type=checkbox]), textarea, select") || target.isContentEditable);
+  return target instanceof HTMLElement && (target.matches("input:not([type=checkbox]), textarea, select, pre") || target.isContentEditable);
 }

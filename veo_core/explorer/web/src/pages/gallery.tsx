@@ -16,6 +16,8 @@ import { Story } from "./story";
 
 const NARROWEST = 150;
 const GAP = 10;
+const AROUND = 40; // clips before and after the view that are fetched with it
+const PAUSE = 40; // milliseconds for which the view rests before its clips are fetched
 const WORDS = 46; // height of the lines under a picture
 
 export function GalleryPage({ run, route }: { run: RunDocument; route: Route }) {
@@ -98,8 +100,11 @@ function Grid({ run, clips, index, onIndex, onOpen, sound, open }: { run: string
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
+  // What is only passed by is not asked for; what lies before and after the view is.
   useEffect(() => {
-    if (total) clips.want(first, Math.max(first, last));
+    if (!total) return;
+    const rest = setTimeout(() => clips.want(Math.max(0, first - AROUND), Math.min(total - 1, Math.max(first, last) + AROUND)), PAUSE);
+    return () => clearTimeout(rest);
   }, [clips, first, last, total]);
   const move = (by: number) => {
     const next = Math.min(total - 1, Math.max(0, index + by));

@@ -1,5 +1,5 @@
 // What ran and how it ended: the figures to read first, the graph, and the chosen task or the run's record.
-import type { Headline, RunDocument, RunSummary } from "../documents";
+import type { Headline, Notice, RunDocument, RunSummary } from "../documents";
 import { bytes, figure, interval, plural, unknown, whole } from "../lib/format";
 import { go, href } from "../lib/route";
 import { useKeys } from "../lib/keys";
@@ -13,7 +13,8 @@ export function OverviewPage({ run, task }: { run: RunDocument; task: number | n
   const chosen = task === null ? undefined : run.tasks[task];
   const open = (index: number) => go(href(["run", id, "task", String(index)]));
   const step = (by: number) => open(Math.min(run.tasks.length - 1, Math.max(0, (task ?? (by > 0 ? -1 : run.tasks.length)) + by)));
-  useKeys({ ArrowDown: () => step(1), ArrowUp: () => step(-1), j: () => step(1), k: () => step(-1), Escape: () => go(href(["run", id])) }, run.tasks.length > 0);
+  useKeys({ j: () => step(1), k: () => step(-1) }, run.tasks.length > 0);
+  useKeys({ ArrowDown: () => step(1), ArrowUp: () => step(-1), Escape: () => go(href(["run", id])) }, chosen !== undefined);
   return (
     <div class="stack">
       <Notices run={run} />
@@ -40,7 +41,7 @@ function Notices({ run }: { run: RunDocument }) {
       {unfinished && <p class="notice">The run {summary.state_words}{told(summary)}</p>}
       {run.notices.map((notice) => (
         <section key={`${notice.task}${notice.text}`} class="notice failed" aria-label="What went wrong">
-          <p>{notice.task !== null && run.tasks[notice.task] && <><a href={href(["run", summary.id, "task", String(notice.task)])}>{run.tasks[notice.task]!.name}</a> </>}{notice.text}</p>
+          <p><Named notice={notice} run={run} /></p>
           {notice.log && <pre tabIndex={0}>{notice.log}</pre>}
         </section>
       ))}
@@ -62,6 +63,14 @@ function detailOf({ value, unit, note, n, ci_low, ci_high }: Headline): string {
 function told(summary: RunSummary): string {
   const states = Object.entries(summary.tasks).filter(([, count]) => count).map(([state, count]) => `${count} ${state.toLowerCase()}`);
   return states.length ? `. Tasks: ${states.join(", ")}.` : ".";
+}
+
+/** A notice whose task's name, with which it begins, leads to the task. */
+function Named({ notice, run }: { notice: Notice; run: RunDocument }) {
+  const task = notice.task === null ? undefined : run.tasks[notice.task];
+  if (!task) return <>{notice.text}</>;
+  const rest = notice.text.startsWith(task.name) ? notice.text.slice(task.name.length) : ` ${notice.text}`;
+  return <><a href={href(["run", run.summary.id, "task", String(task.index)])}>{task.name}</a>{rest}</>;
 }
 
 function Tiles({ run }: { run: RunDocument }) {

@@ -74,7 +74,7 @@ function Row({ run, titles, telling, top, chosen, onChoose }: { run: RunSummary;
         <a href={href(["run", run.id])}>{run.name}</a>
         <small title={parameters(run)}>{[run.target === "embedded" ? "" : run.target, ...telling.map((name) => run.parameters[name] && `${leaf(name)} ${run.parameters[name]}`), telling.length ? "" : run.folder].filter(Boolean).join(", ") || run.folder}</small>
       </span>
-      <span role="cell" class="state"><Badge state={run.state} /><small>{brief(run.created)}{run.finished ? ` · ${span(run.created, run.finished)}` : ""}</small></span>
+      <span role="cell" class="state"><Badge state={run.state} /><small>{run.created == null ? told : brief(run.created)}{run.finished ? ` · ${span(run.created, run.finished)}` : ""}</small></span>
       <span role="cell" class="tasks"><Tasks of={run.tasks} /></span>
       <span role="cell" class="figure"><b>{whole(run.kept)}</b><small>{run.collected == null ? "" : `of ${whole(run.collected)}`}</small></span>
       {titles.map((title) => <Figure key={title} of={run.headlines.find((headline) => headline.title === title)} />)}

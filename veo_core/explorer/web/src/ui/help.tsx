@@ -7,7 +7,7 @@ const KEYS: [string, string][] = [
   ["1 … 6", "pages of a run"],
   ["← ↑ ↓ →", "move between clips, or between tasks"],
   ["Enter", "open what is chosen"],
-  ["j k", "next and previous clip while one is open"],
+  ["j k", "next and previous clip, prompt or task"],
   ["Space", "play and pause"],
   ["m", "sound on and off"],
   [", .", "one picture back and on, side by side"],

@@ -17,7 +17,7 @@ function One({ block }: { block: Block }) {
     return (
       <Scroll label={block.head.join(", ") || "Table"}><table>
         {block.head.length > 0 && <thead><tr>{block.head.map((cell, index) => <th key={index} scope="col">{inline(cell)}</th>)}</tr></thead>}
-        <tbody>{block.rows.map((row, index) => <tr key={index}>{row.map((cell, column) => <td key={column}>{inline(cell)}</td>)}</tr>)}</tbody>
+        <tbody>{block.rows.map((row, index) => <tr key={index}>{(block.head.length ? block.head : row).map((_, column) => <td key={column}>{inline(row[column] ?? "")}</td>)}</tr>)}</tbody>
       </table></Scroll>
     );
   return <p>{inline(block.text)}</p>;
