@@ -174,7 +174,7 @@ def test_damaged_record_tells_what_its_file_and_folder_still_tell(tmp_path):
     assert (document.summary.state, document.summary.created) == ("DAMAGED", 7.5)
     assert document.summary.git_sha == ""
     assert document.record["state"] == "EXPLODED"
-    assert any("tasks have left logs" in note and "logs/0.txt" in note for note in document.notes)
+    assert any("tasks have left logs" in note and "tasks/collect/log.txt" in note for note in document.notes)
 
 
 def test_altered_manifest_is_told_and_the_rest_is_shown(tmp_path):
