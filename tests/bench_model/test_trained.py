@@ -72,7 +72,7 @@ def test_what_a_bench_writes_stays_out_of_the_store_of_the_run(finished, tmp_pat
 
 def test_a_run_that_failed_is_refused(finished, tmp_path, monkeypatch):
     path = finished / "run.json"
-    path.write_text(path.read_text().replace('"SUCCEEDED","tasks"', '"FAILED","tasks"'))
+    path.write_text(json.dumps(json.loads(path.read_bytes()) | {"state": "FAILED"}))
     with pytest.raises(UsageError, match="RUN="):
         opened(finished, tmp_path, monkeypatch)
 
