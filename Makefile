@@ -51,7 +51,7 @@ ui: setup ## look at the runs in a browser; ARGS="--runs FOLDER ... --port 8765"
 serve: setup ## the registered local model and a page to try it, at http://127.0.0.1:8080; ARGS="--port 8000"
 	@$(BIN)/python -m veo_core.serve --prompt-filter world --sampler "{solver: unipc}" $(ARGS)
 
-test: setup-dev ## the tests, 20 to 25 minutes on 2 cores
+test: setup-dev ## the tests, 25 to 30 minutes on 2 cores
 	@$(BIN)/python -m pytest -m "not slow and not xla" -n 2 --dist loadscope $(ARGS)
 
 test-slow: setup-dev ## the tests that take minutes each
