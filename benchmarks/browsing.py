@@ -19,6 +19,7 @@ from veo_core.explorer.server import application
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SIZES = {"wide": (1440, 900), "phone": (390, 844)}
 Theme = Literal["light", "dark"]
+Autoplay = Literal["document-user-activation-required", "user-gesture-required"]
 _FOLLOW = """place => new Promise(drawn => {
   location.hash = place;
   requestAnimationFrame(() => requestAnimationFrame(drawn));
@@ -43,8 +44,11 @@ def serving(api: Api) -> Iterator[str]:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(autoplay: Autoplay = "document-user-activation-required") -> Iterator[Browser]:
     """A headless browser in which pages need a user's gesture for sound, as people's browsers do.
+
+    Args:
+        autoplay: whether one gesture on the page will do, or each start of a player needs its own.
 
     Raises:
         UsageError: none is installed.
@@ -52,7 +56,7 @@ def chromium() -> Iterator[Browser]:
     if CHROMIUM is None:
         raise UsageError("no Chromium is installed; `apt-get install chromium` does it")
     with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--autoplay-policy=document-user-activation-required"]
+        flags = ["--no-sandbox", f"--autoplay-policy={autoplay}"]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
         browser.close()

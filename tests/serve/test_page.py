@@ -1,6 +1,5 @@
 """The page in headless Chromium: type a prompt, see and hear the clip."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ from served import Client, picture, serving
 from veo_core.serve.page import page as document
 
 sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+browsing = pytest.importorskip("benchmarks.browsing", reason="needs playwright")
+needs_chromium = pytest.mark.skipif(browsing.CHROMIUM is None, reason="no Chromium is installed")
 PLAYED = """video => new Promise((resolve, reject) => {
   const seen = () => video.currentTime > 0.2 && resolve({
     width: video.videoWidth, muted: video.muted, audio: video.webkitAudioDecodedByteCount > 0});
@@ -29,11 +28,8 @@ def server(root: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clie
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--autoplay-policy=user-gesture-required"]
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with browsing.chromium(autoplay="user-gesture-required") as launched:
         yield launched
-        launched.close()
 
 
 def _lost(request: Any) -> list[str]:

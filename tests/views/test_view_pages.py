@@ -1,7 +1,6 @@
 """The pages that platforms show, in headless Chromium within the sandbox that Kubeflow Pipelines uses."""
 
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,8 +31,8 @@ from veo_core.views.gallery import Card, gallery
 from veo_core.views.page import LIMIT, page
 
 sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+browsing = pytest.importorskip("benchmarks.browsing", reason="needs playwright")
+needs_chromium = pytest.mark.skipif(browsing.CHROMIUM is None, reason="no Chromium is installed")
 HOSTILE = (
     "</script></style></svg><script>alert(1)</script><img src=https://x.example/i onerror=alert(2)>\u202e\x00"
 )
@@ -104,11 +103,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--autoplay-policy=user-gesture-required"]
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+    with browsing.chromium(autoplay="user-gesture-required") as launched:
         yield launched
-        launched.close()
 
 
 def _beyond_the_page(url: str) -> list[str]:
