@@ -56,7 +56,7 @@ def marks(store: Store, kind: str) -> list[Path]:
 @pytest.fixture
 def slow_judge(tmp_path, monkeypatch):
     with JudgeProcess(tmp_path) as judge:
-        judge.set_faults(slow=1.0, slow_seconds=0.05)
+        judge.set_faults(slow=1.0, slow_seconds=0.5)
         monkeypatch.setenv("OPENAI_BASE_URL", judge.url)
         yield judge
 
