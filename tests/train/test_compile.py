@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 
+import numpy as np
 import pytest
 import torch
 from made_latents import SPEC, made_latents
@@ -108,6 +109,22 @@ def test_compiled_run_has_the_losses_of_an_eager_one(tmp_path, monkeypatch, regi
     history = compiled.fit(Store(str(tmp_path / "compiled")))
     for row, other in zip(SmallRun().fit(Store(str(tmp_path / "eager"))), history, strict=True):
         assert other == pytest.approx(row, rel=1e-4)
+
+
+def test_samples_of_a_compiled_run_compile_nothing_more(tmp_path, monkeypatch):
+    counter = CompileCounter()
+    compile_with = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda f, **o: compile_with(f, backend=counter, **o))
+    monkeypatch.setattr(Runtime, "compiles", True)
+    changes = {"samples_every": 10, "runtime": CONFIG.runtime.model_dump() | {"compile": True}}
+    run = SmallRun(FitConfig.model_validate({**CONFIG.model_dump(), **changes}))
+
+    def film():
+        run.model(torch.ones(2, 4))
+        return np.zeros((1, 2, 8, 8, 3), np.uint8), np.zeros((1, 800), np.float32), 8000
+
+    run.fit(Store(str(tmp_path / "store")), samples=film)
+    assert counter.frame_count == 1
 
 
 def test_a_machine_without_a_compiler_trains_without_compiling_and_says_so(batches, monkeypatch, capsys):

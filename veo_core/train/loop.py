@@ -203,9 +203,17 @@ def _draw(
     state: TrainingState,
     runtime: Runtime,
 ) -> Samples:
-    """Samples of the average of the weights, after which training goes on as if nothing had been drawn."""
+    """Samples of the average of the weights, after which training goes on as if nothing had been drawn.
+
+    They run uncompiled: compiling another graph for a few films takes longer than the films.
+    """
     model.eval()
-    with torch.no_grad(), state.averaged(), runtime.autocast():
+    with (
+        torch.compiler.set_stance("force_eager"),
+        torch.no_grad(),
+        state.averaged(),
+        runtime.autocast(),
+    ):
         drawn = Samples(*samples())  # type: ignore[arg-type]
         reshard(model)
     model.train()
