@@ -127,6 +127,17 @@ def test_attacks_that_the_filter_refuses_are_recorded_and_prompts_of_people_are_
     assert [clip.split for clip in clips].count("unspecified") == 1
 
 
+def test_attacks_that_the_model_cannot_be_asked_have_failed_and_end_nothing(store, parts):
+    open_filter = {"prompts": PROMPTS, "red_team": 40, "filter": {"lexicon": False}}
+    manifest, clips = generated(store, parts, **open_filter)
+    rows = refused(store, manifest)
+    assert {(row.split, row.category, row.tier) for row in rows} == {("red_team", "too_long", "model")}
+    assert all("the limit is" in row.reason for row in rows)
+    assert len(rows) + sum(clip.split == "red_team" for clip in clips) == 40
+    with pytest.raises(UsageError, match="the limit is"):
+        generated(store, parts, prompts=("a red circle " * 40,))
+
+
 def test_a_judge_that_answers_nothing_usable_lets_no_prompt_pass(store, parts, monkeypatch):
     with JudgeServer("127.0.0.1", 0, FaultRates(refusal=1.0)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

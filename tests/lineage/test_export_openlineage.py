@@ -139,6 +139,22 @@ def test_times_and_code_are_those_of_the_record(events, run):
     assert (about["reason"], about["attempts"], about["exitCode"]) == ("miss: never run before", 1, 0)
 
 
+def test_code_cache_and_machine_are_those_of_the_record(tmp_path):
+    run = ExportedRun(tmp_path).write()
+    path = run.folder / "run.json"
+    record = json.loads(path.read_bytes()) | {"cpu": "a CPU", "accelerators": ["NVIDIA H200, driver 570"]}
+    code = {"veo_core/curate/dedup.py": "0" * 64, "python": "3.11.9"}
+    dedup = next(task for task in record["tasks"] if task["name"] == "dedup")
+    dedup |= {"code": code, "cached_from": "20260101-000000-000000", "state": "CACHED"}
+    path.write_text(json.dumps(record))
+    events = exported(run, tmp_path / "out")
+    about = task_event(events, "dedup", "COMPLETE")["run"]["facets"]["veo_task"]
+    assert (about["code"], about["cachedFrom"], about["cached"]) == (code, dedup["cached_from"], True)
+    ran = events[0]["run"]["facets"]["veo_run"]
+    assert (ran["target"], ran["cpu"]) == ("embedded", "a CPU")
+    assert ran["accelerators"] == record["accelerators"]
+
+
 def test_what_one_task_wrote_the_next_one_read(events, run):
     written = {d["name"]: d for d in task_event(events, "package", "COMPLETE")["outputs"]}
     read = {d["name"]: d for d in task_event(events, "train-base", "START")["inputs"]}

@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -92,6 +94,30 @@ def test_replay_runs_the_recorded_commit_whatever_the_checkout_holds_now(
     assert (process.returncode, found.equal) == (0, True), process.stderr
     assert found.second.git_sha == commit
     assert git(library, "worktree", "list").count("\n") == 0
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_replay_that_is_ended_leaves_no_file_and_no_process(
+    number: signal.Signals, status: int, finished: Workplace, tmp_path: Path
+) -> None:
+    mine = Workplace(tmp_path)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "veo_core.cli.main", "replay", first_run(finished).name, "--here",
+            "--runs", str(finished.folder / "runs"), "--root", str(finished.folder / "store"),
+        ],
+        cwd=finished.folder, env=mine.environment | {"TMPDIR": str(temporary), "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not list(temporary.glob("veo-replay-*/runs/*/tasks/collect")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    assert process.wait(timeout=60) == status
+    assert not list(temporary.glob("veo-replay-*"))
+    assert not mine.processes()
 
 
 def test_replay_with_a_changed_library_file_names_the_file(finished: Workplace, library: Path) -> None:

@@ -2,13 +2,14 @@
 
 import http.client
 import json
-import shutil
 import socket
 import threading
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
+from benchmarks.browsing import CHROMIUM, chromium
 from veo_core.cli.main import main
 from veo_core.media.encode import encode
 from veo_core.records.generated import GeneratedClip
@@ -21,7 +22,6 @@ from veo_core.safety.people import PersonReading
 from veo_core.storage import Store
 from veo_core.world.film import synthesise
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ENDED = "clip => clip.ended || new Promise(done => clip.addEventListener('ended', () => done(true)))"
 # Krippendorff 2011, the example of four observers, twelve units and missing data.
 OBSERVERS = ("123321412   ", "1233224125 3", " 3332342251 ", "12332441251 ")
@@ -242,16 +242,14 @@ def test_what_cannot_be_annotated_is_said_in_one_line(run, store, capsys):
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 def test_the_page_is_answered_by_keyboard_on_a_phone(client, path):
-    sync_api = pytest.importorskip("playwright.sync_api")
     problems: list[str] = []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.goto(f"http://127.0.0.1:{client.port}/")
-        sync_api.expect(page.get_by_role("button", name="Begin")).to_be_focused()
+        expect(page.get_by_role("button", name="Begin")).to_be_focused()
         page.keyboard.press("Enter")
-        sync_api.expect(page.locator("#left-over")).to_have_text("3 to go")
+        expect(page.locator("#left-over")).to_have_text("3 to go")
         swatches = page.locator(".swatch i")
         shown = [swatches.nth(i).evaluate("e => getComputedStyle(e).backgroundColor") for i in range(10)]
         assert shown == [f"rgb({', '.join(str(b) for b in bytes.fromhex(c[1:]))})" for c in MONK_SCALE]
@@ -260,13 +258,12 @@ def test_the_page_is_answered_by_keyboard_on_a_phone(client, path):
         page.keyboard.press("0")
         page.keyboard.press("f")
         page.keyboard.press("Enter")
-        sync_api.expect(page.locator("#left-over")).to_have_text("2 to go")
+        expect(page.locator("#left-over")).to_have_text("2 to go")
         page.keyboard.press("c")
         page.keyboard.press("Enter")  # no presentation yet: nothing is saved
         page.get_by_label("cannot tell").last.check()
         page.get_by_role("button", name="Save and go on").click()
-        sync_api.expect(page.locator("#left-over")).to_have_text("The last one")
-        browser.close()
+        expect(page.locator("#left-over")).to_have_text("The last one")
     assert problems == []
     rows = read_readings(path)
     assert [(row.skin_tone, row.presentation) for row in rows] == [(10, "feminine"), (0, "unknown")]

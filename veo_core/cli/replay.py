@@ -6,6 +6,7 @@ from a cache. Exit code 0 where all that was replayed is equal, 1 where anything
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ def add_parser(subcommands: Any) -> None:
 
 
 def _execute(arguments: argparse.Namespace) -> int:
+    signal.signal(signal.SIGTERM, _terminated)
     overlay: dict[str, Any] = {}
     for setting in arguments.settings:
         overlay = merge(overlay, parse_setting(setting))
@@ -62,3 +64,8 @@ def _execute(arguments: argparse.Namespace) -> int:
         lines = [*stage_lines(difference.stages), *divergence_lines(difference), *change_lines(difference)]
         print("\n".join(lines))
     return 0 if difference.equal else 1
+
+
+def _terminated(*_: object) -> None:
+    """End by an exception, so that the temporary folder goes and the replayed run ends first."""
+    raise SystemExit(128 + signal.SIGTERM)

@@ -85,9 +85,9 @@ def run(
     number.
 
     Raises:
-        UsageError: the configuration asks for no clip, a model's file is missing or of another
-            configuration, the suite is not the one that is stated, or the keys of watermark or certificate
-            cannot be used.
+        UsageError: the configuration asks for no clip, a prompt that is no attack is too long, a model's
+            file is missing or of another configuration, the suite is not the one that is stated, or the keys
+            of watermark or certificate cannot be used.
     """
     store = context.store
     files = model_files(video_vae, audio_vae, base, upsampler)
@@ -99,6 +99,8 @@ def run(
         *_safety_jobs(config, context.seed),
     ]
     jobs, refused = _filtered(asked, config, store)
+    jobs, unasked = _askable(jobs, generator)
+    refused += unasked
     if not jobs:
         raise UsageError(
             f"generate: the configuration asks for no clip ({len(refused)} prompts are refused); "
@@ -230,6 +232,32 @@ def _filtered(
         if row.split != "red_team":
             print(f"generate: refused as {row.category} (code {row.code}, {row.tier}): {row.prompt[:80]!r}")
     return [job for job, ruling in zip(jobs, rulings, strict=True) if not ruling.unsafe], refused
+
+
+def _askable(
+    jobs: list[tuple[PromptSplit, Request]], generator: Generator
+) -> tuple[list[tuple[PromptSplit, Request]], list[RefusedPrompt]]:
+    """The jobs without the attacks that are too long for the model: those have failed, and end nothing."""
+    kept: list[tuple[PromptSplit, Request]] = []
+    refused = []
+    for split, request in jobs:
+        try:
+            generator.check(request)
+        except UsageError as error:
+            if split != "red_team":
+                raise
+            row = RefusedPrompt(
+                prompt=request.prompt,
+                split=split,
+                category="too_long",
+                code=0,
+                tier="model",
+                reason=str(error),
+            )
+            refused.append(row)
+        else:
+            kept.append((split, request))
+    return kept, refused
 
 
 def _row(

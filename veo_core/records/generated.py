@@ -56,13 +56,13 @@ class GeneratedClip(Record):
 
 
 class RefusedPrompt(Record):
-    """A prompt of which no clip was made, because the filter refuses it."""
+    """A prompt of which no clip was made: the filter refused it, or an attack is too long for the model."""
 
     prompt: str
     split: PromptSplit
     category: str
     code: int = Field(description="stable code of the category")
-    tier: str = Field(description='"lexicon" or "judge", which refused it')
+    tier: str = Field(description='"lexicon", "judge" or "model", which refused it')
     reason: str
 
 

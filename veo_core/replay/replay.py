@@ -140,13 +140,21 @@ class Replay:
         }
         job.write_text(json.dumps(content), encoding="utf-8")
         command = [sys.executable, "-P", driver.__file__, str(job)]
-        done = subprocess.run(
-            command, cwd=code, env=os.environ | {"PYTHONPATH": str(code)}, stdout=sys.stderr
+        status = _finish(
+            subprocess.Popen(command, cwd=code, env=os.environ | {"PYTHONPATH": str(code)}, stdout=sys.stderr)
         )
-        if done.returncode:
-            raise UsageError(
-                f"the replay could not be started: its engine ended with exit code {done.returncode}"
-            )
+        if status:
+            raise UsageError(f"the replay could not be started: its engine ended with exit code {status}")
+
+
+def _finish(engine: subprocess.Popen[bytes]) -> int:
+    """Its exit code; where the wait is interrupted, the engine and its tasks have ended when this returns."""
+    try:
+        return engine.wait()
+    except BaseException:
+        engine.terminate()
+        engine.wait()
+        raise
 
 
 def in_folder(folder: Path | None, work: Callable[[Path], RunDifference]) -> RunDifference:

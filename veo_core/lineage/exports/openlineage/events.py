@@ -134,17 +134,21 @@ class _Events:
             times["nominalEndTime"] = moment(run.finished)
         about = RunFacet(
             state=run.state,
+            target=run.target,
             irDigest=run.ir_digest,
             gitSha=run.git_sha,
             gitDirty=run.git_dirty,
             python=run.python,
             platform=run.platform,
             cpus=run.cpus,
+            cpu=run.cpu,
             memoryBytes=run.memory_bytes,
+            accelerators=run.accelerators,
             images=run.images,
             packages=run.packages,
             notStarted={task.name: task.reason for task in run.tasks if task.started is None},
             changes=[change.model_dump(mode="json") for change in run.changes],
+            unknown=run.unknown,
         )
         return {
             "nominalTime": facet("NominalTimeRunFacet", **times),
@@ -163,6 +167,8 @@ class _Events:
             cached=task.state == "CACHED",
             reason=task.reason,
             cacheKey=task.cache_key,
+            cachedFrom=task.cached_from,
+            code=task.code,
             attempts=task.attempts,
             exitCode=task.exit_code,
             peakRssBytes=task.peak_rss_bytes,

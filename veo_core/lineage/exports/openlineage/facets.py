@@ -39,17 +39,21 @@ class RunFacet(Record):
     """Run facet `veo_run`: what the record of a pipeline's run says besides."""
 
     state: str
+    target: str = Field(description="where it ran: embedded, kubeflow or vertex")
     irDigest: str = Field(description="sha256 of the compiled pipeline")  # noqa: N815
     gitSha: str  # noqa: N815
     gitDirty: bool = Field(description="whether files differed from the commit")  # noqa: N815
     python: str
     platform: str
     cpus: int
+    cpu: str = Field(description="model of the CPU")
     memoryBytes: int  # noqa: N815
+    accelerators: list[str] = Field(description="model and driver of each")
     images: dict[str, str] = Field(description="by pool, the image in which tasks ran")
     packages: dict[str, str] = Field(description="versions of installed libraries")
     notStarted: dict[str, str] = Field(description="tasks that never started, with the reason")  # noqa: N815
     changes: list[Json] = Field(description="made to its results after it had ended")
+    unknown: list[str] = Field(description="what the platform on which it ran does not tell")
 
 
 class TaskFacet(Record):
@@ -59,6 +63,10 @@ class TaskFacet(Record):
     cached: bool = Field(description="whether an earlier run's result was taken")
     reason: str = Field(description="why it was cached, run anew, failed or cancelled")
     cacheKey: str  # noqa: N815
+    cachedFrom: str = Field(description="id of the run that made the outputs, where cached")  # noqa: N815
+    code: dict[str, str] = Field(
+        description="what its command ran: sha256 by file, versions by library and of `python`, or an image"
+    )
     attempts: int
     exitCode: int | None  # noqa: N815
     peakRssBytes: int | None  # noqa: N815
