@@ -20,7 +20,8 @@ class Launch(NamedTuple):
 
     Attributes:
         image: the image that carries `veo_core`.
-        launcher: a module with its flags that starts the stage's module; empty where that starts by itself.
+        launcher: modules with their flags, each of which starts the next one and the last the stage's module;
+            empty where that starts by itself.
     """
 
     image: str

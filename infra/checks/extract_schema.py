@@ -30,6 +30,7 @@ RESOURCES = (
     "monitoring-notification-channel",
     "project-iam-member",
     "project-service",
+    "secret-manager-secret-iam-member",
     "service-account",
     "service-account-iam-member",
     "storage-bucket",

@@ -66,6 +66,7 @@ module "identities" {
   clips         = module.storage.clips
   vertex        = !local.on_gke
   submitters    = var.submitters
+  secrets       = toset(values(var.secrets))
   identity_pool = one(module.cluster[*].identity_pool)
 }
 

@@ -41,6 +41,7 @@ locals {
     cmek_key        = local.key
     labels          = var.labels
     experiment      = var.name
+    secrets         = length(var.secrets) == 0 ? null : var.secrets
     images          = "../../images.lock.json"
     pools = {
       cpu = { for key in ["machine_type", "disk_gb", "spot"] : key => var.cpu_pool[key] }

@@ -110,6 +110,18 @@ variable "submitters" {
   }
 }
 
+variable "secrets" {
+  description = "Secrets of Secret Manager in this project, which exist, by the environment variable that stages read; vertex only."
+  type        = map(string)
+  default     = {}
+  validation {
+    condition = alltrue([
+      for variable, secret in var.secrets : can(regex("^[A-Z_][A-Z0-9_]*$", variable)) && can(regex("^[A-Za-z0-9_-]{1,255}$", secret))
+    ])
+    error_message = "Secrets are such as { OPENAI_API_KEY = \"judge-key\" }: a variable, and the id of a secret."
+  }
+}
+
 variable "encrypt" {
   description = "Encrypt buckets, images, disks and jobs with a key of your own (CMEK)."
   type        = bool

@@ -122,6 +122,7 @@ def _registry(profile: Profile, path: Path) -> dict[str, Any]:
         "project": profile.project,
         "region": profile.region,
         "serving_image": Images(path.parent / profile.images)["serve"],
+        "serving_secrets": profile.secret_versions,
         "labels": profile.labels,
         "cmek_key": profile.cmek_key or "",
     }

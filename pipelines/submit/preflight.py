@@ -37,7 +37,7 @@ class Findings:
 
 
 def check(api: GoogleApi, profile: VertexProfile, images: Iterable[str], choices: Iterable[int]) -> Findings:
-    """Look at APIs, permissions, bucket, key, images and quota, in one go.
+    """Look at APIs, permissions, bucket, key, secrets, images and quota, in one go.
 
     Args:
         images: the images of the pipeline, by digest.
@@ -52,6 +52,7 @@ def check(api: GoogleApi, profile: VertexProfile, images: Iterable[str], choices
     checks.permissions()
     checks.bucket()
     checks.key()
+    checks.secrets()
     for image in sorted(set(images)):
         checks.image(image)
     checks.quotas(list(choices))
@@ -66,7 +67,9 @@ class _Checks:
 
     def services(self) -> None:
         project = f"projects/{self.profile.project}"
-        needed = ["aiplatform", "storage", *(["cloudkms"] if self.profile.cmek_key else [])]
+        needed = ["aiplatform", "storage"]
+        needed += ["cloudkms"] if self.profile.cmek_key else []
+        needed += ["secretmanager"] if self.profile.secrets else []
         names = [f"{project}/services/{name}.googleapis.com" for name in needed]
         answer = self.api.get(
             f"https://serviceusage.googleapis.com/v1/{project}/services:batchGet", names=names
@@ -133,6 +136,17 @@ class _Checks:
             self._unchecked("cmek_key", answer)
         elif answer.body.get("primary", {}).get("state") != "ENABLED":
             self._missing(f"cmek_key {key} has no enabled version")
+
+    def secrets(self) -> None:
+        """Whether they are there; whether the jobs' account may read them, nobody else is told."""
+        for variable, name in self.profile.secret_versions.items():
+            answer = self.api.get(f"https://secretmanager.googleapis.com/v1/{name}")
+            if answer.status == _NOT_FOUND:
+                self._missing(f"secret {name} for {variable} does not exist: create it, or name another")
+            elif not answer.ok:
+                self._unchecked(f"secret {name}", answer)
+            elif answer.body.get("state") != "ENABLED":
+                self._missing(f"secret {name} for {variable} is {answer.body.get('state')}")
 
     def image(self, image: str) -> None:
         name, _, digest = image.partition("@")

@@ -11,6 +11,10 @@ from veo_core.records.base import Record, read_yaml
 
 Label = Annotated[str, Field(pattern=r"^[a-z0-9_-]{0,63}$")]
 LabelKey = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$")]
+Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]
+SecretName = Annotated[
+    str, Field(pattern=r"^(projects/[a-z0-9-]+/secrets/)?[A-Za-z0-9_-]{1,255}(/versions/(latest|[0-9]+))?$")
+]
 Cpus = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?m?$")]
 Bytes = Annotated[str, Field(pattern=r"^[0-9]+([KMGT]i?)?$")]
 
@@ -83,6 +87,8 @@ class VertexProfile(Record):
         experiment: the Vertex experiment that collects runs.
         model_registry: whether approved models become versions in Vertex AI's Model Registry, too, which the
             image `serve` serves.
+        secrets: environment variable of every stage -> secret of Secret Manager, such as "judge-key",
+            "judge-key/versions/3" or one of another project by its full name.
         images: path of images.lock.json; relative ones start at the profile's folder.
     """
 
@@ -98,6 +104,7 @@ class VertexProfile(Record):
     labels: dict[LabelKey, Label] = Field(default={})
     experiment: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9-]{0,127}$")
     model_registry: bool = False
+    secrets: dict[Variable, SecretName] = Field(default={})
     images: str
     pools: VertexPools
 
@@ -105,6 +112,15 @@ class VertexProfile(Record):
     def root(self) -> str:
         """Address of the store."""
         return f"{self.bucket}/store"
+
+    @property
+    def secret_versions(self) -> dict[str, str]:
+        """Full names, projects/PROJECT/secrets/NAME/versions/VERSION, by environment variable."""
+        return {variable: self._full(name) for variable, name in sorted(self.secrets.items())}
+
+    def _full(self, name: str) -> str:
+        secret = name if name.startswith("projects/") else f"projects/{self.project}/secrets/{name}"
+        return secret if "/versions/" in secret else f"{secret}/versions/latest"
 
 
 class Secret(Record):

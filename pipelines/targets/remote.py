@@ -39,5 +39,6 @@ def load_target(path: Path, choice: int = 0, judge: JudgeServer = "world") -> Ta
 
 
 def _judged(target: Target) -> Target:
-    launch = target.launches[CPU]._replace(launcher=("veo_core.launch.judged",))
+    launch = target.launches[CPU]
+    launch = launch._replace(launcher=(*launch.launcher, "veo_core.launch.judged"))
     return dataclasses.replace(target, launches={**target.launches, CPU: launch})

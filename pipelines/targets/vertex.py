@@ -36,18 +36,24 @@ def vertex_target(profile: VertexProfile, images: Images, choice: VertexAccelera
         TORCH: _cpu_machines(profile.pools.cpu),
         ACCELERATOR: _accelerators(choice),
     }
-
+    secrets = _secrets(profile)
     return Target(
         name="vertex",
         root=profile.root,
         launches={
-            CPU: Launch(images["curate"]),
-            TORCH: Launch(train),
-            ACCELERATOR: Launch(train, ("veo_core.launch.start",)),
+            CPU: Launch(images["curate"], secrets),
+            TORCH: Launch(train, secrets),
+            ACCELERATOR: Launch(train, (*secrets, "veo_core.launch.start")),
         },
         wrap=lambda component, pool: _custom_job(profile, component, machines[pool]),
         retries=3,
     )
+
+
+def _secrets(profile: VertexProfile) -> tuple[str, ...]:
+    """What reads a stage's secrets before it starts; custom jobs are handed none."""
+    flags = [f"--secret={variable}={name}" for variable, name in profile.secret_versions.items()]
+    return ("veo_core.launch.secrets", *flags) if flags else ()
 
 
 def _cpu_machines(pool: VertexCpuPool) -> _Machines:

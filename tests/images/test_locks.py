@@ -22,7 +22,10 @@ IMAGES = {
     "serve": ("serve", "gcp", "s3"),
 }
 IMAGE_OF_POOL = {"cpu": "curate", "torch": "train-gpu", "accelerator": "train-gpu"}
-IMAGES_OF_LAUNCHERS = {"judged": "curate", "start": "train-gpu", "trainjob": "train-gpu"}
+LAUNCHERS = [
+    ("judged", "curate"), ("start", "train-gpu"), ("trainjob", "train-gpu"),
+    *(("secrets", image) for image in IMAGES),
+]  # fmt: skip
 OPTIONAL = {"ray", "torch-xla"}  # imported only where a user asks for them
 
 
@@ -60,7 +63,7 @@ def test_image_of_a_stage_has_all_that_the_stage_imports(stage: str, module: str
     assert missing(module, IMAGE_OF_POOL[pool]) == set()
 
 
-@pytest.mark.parametrize(("launcher", "image"), IMAGES_OF_LAUNCHERS.items())
+@pytest.mark.parametrize(("launcher", "image"), LAUNCHERS)
 def test_image_has_all_that_its_launcher_imports(launcher: str, image: str) -> None:
     assert missing(f"veo_core.launch.{launcher}", image) == set()
 

@@ -117,6 +117,20 @@ def test_accounts_have_no_right_that_they_do_not_use(target: str, request: pytes
     assert not {role for role in on_project if role.startswith("roles/storage")}
 
 
+def test_secrets_are_read_by_who_runs_and_who_serves_and_named_in_the_profile(
+    terraform: Terraform, tmp_path: Path
+) -> None:
+    plan = terraform.plan({"secrets": {"OPENAI_API_KEY": "judge-key"}})
+    granted = planned(plan, "google_secret_manager_secret_iam_member").values()
+    assert {(item["secret_id"], item["role"]) for item in granted} == {
+        ("judge-key", "roles/secretmanager.secretAccessor")
+    }
+    assert len(granted) == 2
+    profile = profile_of(plan, tmp_path)
+    assert isinstance(profile, VertexProfile)
+    assert profile.secrets == {"OPENAI_API_KEY": "judge-key"}
+
+
 def test_pools_are_as_the_choices_say(gke: dict[str, Any]) -> None:
     pools = {
         address.partition('accelerator["')[2].removesuffix('"]'): pool

@@ -1,30 +1,34 @@
 """`veo curate`: from footage to a dataset, in parts or not."""
 
+import os
+import shutil
+
 import pytest
 from workplace import Workplace
 
 SMALL = ("--set", "collect.world.clips=24", "--set", "package.min_clips=2")
 
 
-@pytest.fixture(scope="module")
-def curated(tmp_path_factory) -> Workplace:
-    place = Workplace(tmp_path_factory.mktemp("curate"), subcommand="curate")
-    process = place.run(*SMALL)
+def test_curation_ends_with_a_dataset_trains_nothing_and_reuses_what_a_whole_run_curated(finished, tmp_path):
+    shutil.copytree(finished.folder / "store", tmp_path / "store", copy_function=os.link)
+    place = Workplace(tmp_path, subcommand="curate")
+    process = place.run()
     assert process.returncode == 0, process.stderr
     assert "dataset: " in process.stdout
-    return place
-
-
-def test_curation_ends_with_a_dataset_and_trains_nothing(curated):
-    assert list(curated.curation_digests()) == list(curated.tasks())
-    assert curated.manifest("package").shards
+    assert list(place.curation_digests()) == list(place.tasks())
+    assert place.manifest("package").shards
+    assert place.curation_digests() == finished.curation_digests()
+    assert {task.state for task in place.latest.tasks} == {"CACHED"}
 
 
 @pytest.mark.slow
-def test_curation_in_parts_gives_the_same_manifests(curated, tmp_path):
-    place = Workplace(tmp_path, subcommand="curate")
-    process = place.run(*SMALL, "--set", "parts=3")
-    assert process.returncode == 0, process.stderr
+def test_curation_in_parts_gives_the_same_manifests(tmp_path):
+    whole = Workplace(tmp_path / "whole", subcommand="curate")
+    place = Workplace(tmp_path / "parts", subcommand="curate")
+    for folder, settings in ((whole, ()), (place, ("--set", "parts=3"))):
+        folder.folder.mkdir()
+        process = folder.run(*SMALL, *settings)
+        assert process.returncode == 0, process.stderr
     parts = [task for task in place.latest.tasks if task.name.endswith("-part")]
     assert len(parts) == 5 * 3
-    assert place.curation_digests() == curated.curation_digests()
+    assert place.curation_digests() == whole.curation_digests()

@@ -97,6 +97,20 @@ def test_version_says_how_the_model_is_served(vertex, models):
     assert model.encryption_spec.kms_key_name == "keys/1"
 
 
+def test_version_s_server_reads_its_secrets_by_name(vertex, models):
+    first, _ = models
+    plain = publish(vertex, first)
+    secret = "projects/veo-project/secrets/judge/versions/latest"
+    published = publish(vertex, first, serving_secrets={"OPENAI_API_KEY": secret})
+    assert not vertex.versions()[0].model.container_spec.command
+    command = list(vertex.versions()[1].model.container_spec.command)
+    start = ["veo_core.serve", "--host", "0.0.0.0"]
+    assert command == ["python", "-m", "veo_core.launch.secrets", f"--secret=OPENAI_API_KEY={secret}", *start]
+    dockerfile = (Path(__file__).parents[2] / "images" / "serve" / "Dockerfile").read_text()
+    assert f"CMD {json.dumps(['python', '-m', *start])}" in dockerfile
+    assert published != plain
+
+
 def test_files_of_the_version_are_the_entry_and_the_card(vertex, models):
     first, _ = models
     publish(vertex, first)
@@ -293,7 +307,8 @@ def test_store_that_vertex_cannot_read_is_refused(vertex, tmp_path):
         ({"labels": {"team": "f" * 64}}, "labels.team"),
         ({"labels": {"veo_content": "0"}}, "set by the stage itself"),
         ({"serving_environment": {"AIP_MODE": "x"}}, "serving_environment.AIP_MODE"),
-        ({"serving_environment": {"OPENAI_API_KEY": "x"}}, "no secrets"),
+        ({"serving_environment": {"OPENAI_API_KEY": "x"}}, "name it in serving_secrets"),
+        ({"serving_secrets": {"OPENAI_API_KEY": "key-of-the-judge"}}, "serving_secrets.OPENAI_API_KEY"),
         ({"regoin": REGION}, "did you mean 'region'"),
         ({"kind": "vortex"}, "registry: .*'vertex'"),
     ],

@@ -2,12 +2,14 @@
 
 import json
 import re
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+import google_crc32c
 import http_service
 from google_network import Certified
 from http_service import HttpError, Request
@@ -27,12 +29,22 @@ class GoogleRest:
         images: digests that were pushed.
         quotas: limits in the region by metric, without "aiplatform.googleapis.com/".
         key_state: state of the key's primary version; none for a key that does not exist.
+        secrets: contents by full name of their version.
+        disabled: names of versions that are switched off.
+        busy: how many more accesses of secrets are answered with 503.
         revoked: whether the caller's own key is refused.
         port: where it listens.
     """
 
     services: set[str] = field(
-        default_factory=lambda: {"aiplatform", "storage", "artifactregistry", "cloudkms", "serviceusage"}
+        default_factory=lambda: {
+            "aiplatform",
+            "storage",
+            "artifactregistry",
+            "cloudkms",
+            "secretmanager",
+            "serviceusage",
+        }
     )
     denied: set[str] = field(default_factory=set)
     accounts: set[str] = field(default_factory=lambda: {f"veo-pipeline@{PROJECT}.iam.gserviceaccount.com"})
@@ -40,6 +52,9 @@ class GoogleRest:
     images: set[str] = field(default_factory=set)
     quotas: dict[str, int] = field(default_factory=dict)
     key_state: str | None = "ENABLED"
+    secrets: dict[str, bytes] = field(default_factory=dict)
+    disabled: set[str] = field(default_factory=set)
+    busy: int = 0
     revoked: bool = False
     port: int = 0
 
@@ -109,6 +124,22 @@ class GoogleRest:
             raise _error(404, "NOT_FOUND", f"CryptoKey {match['key']} not found.")
         return {"purpose": "ENCRYPT_DECRYPT", "primary": {"state": self.key_state}}
 
+    def secret_version(self, match: re.Match[str], request: Request) -> Any:
+        name = match["version"]
+        if name not in self.secrets:
+            raise _error(404, "NOT_FOUND", f"Secret Version [{name}] not found.")
+        return {"name": name, "state": "DISABLED" if name in self.disabled else "ENABLED"}
+
+    def access(self, match: re.Match[str], request: Request) -> Any:
+        if self.busy:
+            self.busy -= 1
+            raise _error(503, "UNAVAILABLE", "The service is currently unavailable.")
+        found = self.secret_version(match, request)
+        self._permit("secretmanager.versions.access")
+        data = self.secrets[found["name"]]
+        checksum = str(google_crc32c.value(data))
+        return {"name": found["name"], "payload": {"data": b64encode(data).decode(), "dataCrc32c": checksum}}
+
     def _permit(self, permission: str) -> None:
         if permission in self.denied:
             raise _error(403, "PERMISSION_DENIED", f"Permission {permission} denied on the project.")
@@ -135,6 +166,8 @@ _ROUTES: dict[str, Callable[[GoogleRest, re.Match[str], Request], Any]] = {
         GoogleRest.test_permissions
     ),
     r"HEAD [a-z0-9-]+\.pkg\.dev/v2/.+/manifests/(?P<digest>sha256:[0-9a-f]{64})": GoogleRest.manifest,
+    r"GET secretmanager\.googleapis\.com/v1/(?P<version>[^:]+)": GoogleRest.secret_version,
+    r"GET secretmanager\.googleapis\.com/v1/(?P<version>[^:]+):access": GoogleRest.access,
     r"GET cloudkms\.googleapis\.com/v1/(?P<key>.+/cryptoKeys/[^/]+)": GoogleRest.key,
 }
 

@@ -4,6 +4,8 @@ import pytest
 from pipeline_service import PROJECT
 from submit_profiles import DIGESTS, KEY
 
+SECRET = f"projects/{PROJECT}/secrets/judge/versions/latest"
+
 
 def _disable(rest):
     rest.services.remove("aiplatform")
@@ -64,6 +66,30 @@ def test_what_is_missing_is_named_in_one_line_and_nothing_is_sent(google, submit
     outcome = submit_vertex()
     assert outcome.code == 2
     assert outcome.error.startswith("nothing was sent, 1 missing: ")
+    assert expected in outcome.error
+    assert google.vertex.requests == []
+
+
+def _off(rest):
+    rest.services.remove("secretmanager")
+
+
+def _switched_off(rest):
+    rest.disabled.add(SECRET)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (_off, "API secretmanager.googleapis.com is off"),
+        (lambda rest: rest.secrets.clear(), f"secret {SECRET} for OPENAI_API_KEY does not exist: create it"),
+        (_switched_off, f"secret {SECRET} for OPENAI_API_KEY is DISABLED"),
+    ],
+)
+def test_secrets_of_the_profile_must_be_there(google, submit_vertex, spoil, expected):
+    google.rest.secrets[SECRET] = b"k"
+    spoil(google.rest)
+    outcome = submit_vertex(secrets={"OPENAI_API_KEY": "judge"})
     assert expected in outcome.error
     assert google.vertex.requests == []
 

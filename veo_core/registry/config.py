@@ -25,18 +25,26 @@ def _not_own(key: str) -> str:
     return key
 
 
-def _settable(name: str) -> str:
+def _not_of_vertex(name: str) -> str:
     if name.startswith("AIP_"):
         raise ValueError("Vertex itself sets what begins with AIP_")
+    return name
+
+
+def _open(name: str) -> str:
     if name.upper().endswith(("KEY", "TOKEN", "SECRET", "PASSWORD")):
-        raise ValueError("a registry shows its environment to every reader: no secrets")
+        raise ValueError("a registry shows its environment to every reader: name it in serving_secrets")
     return name
 
 
 _LabelKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,62}$"), AfterValidator(_not_own)]
 _LabelValue = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{0,63}$")]
-_EnvironmentName = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(_settable)
+_Variable = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(_not_of_vertex)
+]
+_OpenVariable = Annotated[_Variable, AfterValidator(_open)]
+_SecretVersion = Annotated[
+    str, StringConstraints(pattern=r"^projects/[^/\s]+/secrets/[A-Za-z0-9_-]+/versions/(latest|[0-9]+)$")
 ]
 
 
@@ -70,8 +78,12 @@ class VertexConfig(RemoteConfig):
     serving_output: str = Field(
         default="", description="gs:// prefix that gets the served clips; empty for ROOT/served"
     )
-    serving_environment: dict[_EnvironmentName, str] = Field(
+    serving_environment: dict[_OpenVariable, str] = Field(
         default_factory=dict, description="further environment of the serving container, no secrets"
+    )
+    serving_secrets: dict[_Variable, _SecretVersion] = Field(
+        default_factory=dict,
+        description="secrets of Secret Manager that the serving container reads, by environment variable",
     )
     labels: dict[_LabelKey, _LabelValue] = Field(default_factory=dict, description="further labels")
     cmek_key: str = Field(default="", description="resource name of the key that encrypts the model")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import google.cloud.aiplatform_v1 as api
 from google.api_core import exceptions, operation
@@ -127,9 +127,20 @@ class VertexRegistry:
             **self._config.serving_environment,
         }
 
+    def _command(self) -> list[str]:
+        """What starts the server in place of the image's own command; empty where it needs no secrets."""
+        secrets = [f"--secret={variable}={name}" for variable, name in self._config.serving_secrets.items()]
+        server = ["veo_core.serve", "--host", "0.0.0.0"]  # noqa: S104 (a container's own network)
+        return ["python", "-m", "veo_core.launch.secrets", *secrets, *server] if secrets else []
+
     def _labels(self, model: Registration) -> dict[str, str]:
         """Prefixes of the digests of what the model is and comes from, and of how it is served."""
-        container = {"image": self._config.serving_image, "environment": self._environment(model)}
+        container: dict[str, Any] = {
+            "image": self._config.serving_image,
+            "environment": self._environment(model),
+        }
+        if command := self._command():
+            container["command"] = command
         digests = {**model.digests, "container": sha256_bytes(canonical_json(container))}
         labels = {f"{OWN_LABELS}{role}": digest[:_PREFIX] for role, digest in digests.items()}
         return {**labels, f"{OWN_LABELS}version": str(model.entry.version), **self._config.labels}
@@ -139,6 +150,7 @@ class VertexRegistry:
         environment = self._environment(model)
         container = api.ModelContainerSpec(
             image_uri=config.serving_image,
+            command=self._command(),
             env=[api.EnvVar(name=name, value=value) for name, value in environment.items()],
             ports=[api.Port(container_port=PORT)],
             predict_route=PREDICT_ROUTE,

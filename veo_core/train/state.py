@@ -5,11 +5,10 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from veo_core.errors import UsageError
-from veo_core.train.parallel import local, sharded_like, slice_like, whole
+from veo_core.train.parallel import is_sharded, local, sharded_like, slice_like, whole
 
 
 class TrainingState:
@@ -30,7 +29,7 @@ class TrainingState:
     @property
     def sharded(self) -> frozenset[str]:
         """Names of the checkpoint's tensors that are slices."""
-        names = frozenset(name for name, p in self.weights.items() if isinstance(p, DTensor))
+        names = frozenset(name for name, p in self.weights.items() if is_sharded(p))
         return frozenset(
             key for key, tensor in self.tensors().items() if _weight_of(key) in names and tensor.dim()
         )

@@ -9,6 +9,10 @@ variable "repository" { type = string }
 variable "store" { type = string }
 variable "clips" { type = string }
 variable "submitters" { type = set(string) }
+variable "secrets" {
+  description = "Ids of the secrets that stages and servers on Vertex AI read."
+  type        = set(string)
+}
 variable "vertex" {
   description = "Whether jobs run on Vertex AI."
   type        = bool
@@ -57,6 +61,17 @@ resource "google_artifact_registry_repository_iam_member" "pull" {
   location   = var.region
   role       = "roles/artifactregistry.reader"
   member     = google_service_account.this[each.key].member
+}
+
+resource "google_secret_manager_secret_iam_member" "read" {
+  for_each = {
+    for pair in setproduct(["pipeline", "serving"], var.vertex ? var.secrets : []) :
+    join("-", pair) => { account = pair[0], secret = pair[1] }
+  }
+  project   = var.project
+  secret_id = each.value.secret
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.this[each.value.account].member
 }
 
 resource "google_project_iam_member" "this" {

@@ -5,7 +5,7 @@ variable "cluster" {
 
 locals {
   always  = ["artifactregistry", "billingbudgets", "cloudkms", "cloudresourcemanager", "iam", "monitoring", "storage"]
-  vertex  = ["aiplatform", "compute"]
+  vertex  = ["aiplatform", "compute", "secretmanager"]
   cluster = ["compute", "container"]
 }
 
