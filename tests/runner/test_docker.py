@@ -110,6 +110,24 @@ def connected(tmp_path: Path, load: Callable) -> Docker:
     return docker.connect(load(one_task), {"cpu": BASE}, folders=[tmp_path])
 
 
+def test_places_that_parameters_name_are_those_that_are_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("films", "weights", "store", "world"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "clip.bin").write_bytes(b"0")
+    (tmp_path / "suite.csv").write_text("prompt\na circle\n")
+    parameters = {
+        "collect": {"folder": str(tmp_path / "films"), "kind": "world", "prompt": "a circle / a square" * 99},
+        "generate": {"suite": {"path": "suite.csv"}, "seeds": [1, 2], "text": "gs://bucket/weights"},
+        "evaluate": [{"weights": "weights/clip.bin"}, {"weights": "weights/clip.bin"}, {"weights": "/"}],
+        "cache": str(tmp_path / "store" / "clip.bin"),
+    }
+    found = docker.places_named(parameters, apart_from=[tmp_path / "store"])
+    assert found == [tmp_path / "films", tmp_path / "suite.csv", tmp_path / "weights" / "clip.bin"]
+
+
 @needs_engine
 def test_connect_when_a_pool_has_no_image_names_the_pool(load: Callable) -> None:
     with pytest.raises(UsageError, match="no image is given for tasks of the pool 'cpu'"):

@@ -80,7 +80,7 @@ def execute(arguments: argparse.Namespace, ir_name: str, stages: Sequence[str]) 
     _make_folder(arguments.runs)
     pipeline = ir.load(str(importlib.resources.files("pipelines") / "compiled" / f"{ir_name}.yaml"))
     given = parameters(recipe, store.root, stages)
-    executor = _executor(arguments, pipeline, store, given["collect_config"])
+    executor = _executor(arguments, pipeline, store, given)
 
     with contextlib.ExitStack() as stack:
         env = stack.enter_context(_judge(recipe.judge_server, arguments.judge_port, arguments.runs))
@@ -104,17 +104,16 @@ def execute(arguments: argparse.Namespace, ir_name: str, stages: Sequence[str]) 
 
 
 def _executor(
-    arguments: argparse.Namespace, pipeline: Pipeline, store: Store, collect: Mapping[str, Any]
+    arguments: argparse.Namespace, pipeline: Pipeline, store: Store, given: Mapping[str, Any]
 ) -> Executor:
     if arguments.executor == "process":
         return InstalledEnvironment()
     folders = [arguments.runs.resolve(), Path(store.root).absolute()]
-    footage = [Path(collect[key]).absolute() for key in ("folder", "url_list") if collect[key]]
     return docker.connect(
         pipeline,
         _image_references(arguments.images),
         folders=[folder for folder in folders if folder.is_dir()],  # a bucket is none
-        inputs=[place for place in footage if place.exists()],
+        inputs=docker.places_named(given, apart_from=folders),
     )
 
 

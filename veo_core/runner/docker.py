@@ -5,9 +5,10 @@ import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from veo_core.errors import UsageError
 from veo_core.runner.execution import Job, task_environment
@@ -126,6 +127,37 @@ def connect(
         inputs=[*inputs, *_named_files()],
         gpus="nvidia" in json.loads(text),
     )
+
+
+def places_named(values: Any, apart_from: Sequence[Path]) -> list[Path]:
+    """Files and folders of this machine that parameters name, such as footage, weights or prompt suites.
+
+    A string is a path if it has a separator or a suffix, and something is there.
+
+    Args:
+        values: parameters: mappings, lists and scalars.
+        apart_from: folders that containers see anyway.
+    """
+    paths = {Path(text).absolute() for text in _strings(values) if os.sep in text or Path(text).suffix}
+    seen = [folder.absolute() for folder in apart_from]
+    return sorted(
+        path
+        for path in paths
+        if os.path.exists(path)  # which takes any string: too long for a name, it is no path
+        and path != Path(path.anchor)
+        and not any(path.is_relative_to(folder) for folder in seen)
+    )
+
+
+def _strings(values: Any) -> Iterator[str]:
+    if isinstance(values, str):
+        yield values
+    elif isinstance(values, Mapping):
+        for value in values.values():
+            yield from _strings(value)
+    elif isinstance(values, Sequence):
+        for value in values:
+            yield from _strings(value)
 
 
 def _pools(pipeline: Pipeline) -> list[str]:
