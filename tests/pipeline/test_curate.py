@@ -1,23 +1,22 @@
 """`veo curate`: from footage to a dataset, in parts or not."""
 
-import os
-import shutil
-
 import pytest
-from workplace import Workplace
+from workplace import CURATION, Workplace
 
 SMALL = ("--set", "collect.world.clips=24", "--set", "package.min_clips=2")
 
 
+def digests(place: Workplace) -> dict[str, str]:
+    return {name: task.output_parameters["digest"] for name, task in place.tasks().items()}
+
+
 def test_curation_ends_with_a_dataset_trains_nothing_and_reuses_what_a_whole_run_curated(finished, tmp_path):
-    shutil.copytree(finished.folder / "store", tmp_path / "store", copy_function=os.link)
     place = Workplace(tmp_path, subcommand="curate")
-    process = place.run()
+    process = place.run("--root", finished.store.root)
     assert process.returncode == 0, process.stderr
     assert "dataset: " in process.stdout
-    assert list(place.curation_digests()) == list(place.tasks())
-    assert place.manifest("package").shards
-    assert place.curation_digests() == finished.curation_digests()
+    assert list(place.tasks()) == list(CURATION)
+    assert digests(place).items() <= digests(finished).items()
     assert {task.state for task in place.latest.tasks} == {"CACHED"}
 
 
