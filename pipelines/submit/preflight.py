@@ -146,7 +146,8 @@ class _Checks:
             elif not answer.ok:
                 self._unchecked(f"secret {name}", answer)
             elif answer.body.get("state") != "ENABLED":
-                self._missing(f"secret {name} for {variable} is {answer.body.get('state')}")
+                state = answer.body.get("state")
+                self._missing(f"secret {name} for {variable} is {state}: enable it, or name another version")
 
     def image(self, image: str) -> None:
         name, _, digest = image.partition("@")

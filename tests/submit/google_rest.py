@@ -32,6 +32,7 @@ class GoogleRest:
         secrets: contents by full name of their version.
         disabled: names of versions that are switched off.
         busy: how many more accesses of secrets are answered with 503.
+        damaged: whether contents of secrets arrive with other bytes than they were sent.
         revoked: whether the caller's own key is refused.
         port: where it listens.
     """
@@ -55,6 +56,7 @@ class GoogleRest:
     secrets: dict[str, bytes] = field(default_factory=dict)
     disabled: set[str] = field(default_factory=set)
     busy: int = 0
+    damaged: bool = False
     revoked: bool = False
     port: int = 0
 
@@ -138,6 +140,7 @@ class GoogleRest:
         self._permit("secretmanager.versions.access")
         data = self.secrets[found["name"]]
         checksum = str(google_crc32c.value(data))
+        data = b"\xff" + data if self.damaged else data
         return {"name": found["name"], "payload": {"data": b64encode(data).decode(), "dataCrc32c": checksum}}
 
     def _permit(self, permission: str) -> None:

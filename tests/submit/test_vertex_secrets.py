@@ -75,6 +75,14 @@ def test_what_is_missing_is_one_line_and_starts_nothing(stored, tmp_path, spoil,
     assert "key-of-the-judge" not in line
 
 
+def test_a_secret_that_arrives_damaged_is_one_line_and_can_be_asked_for_again(stored, tmp_path):
+    stored.damaged = True
+    done = launched(tmp_path, f"--secret=A={JUDGE}")
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert f"secret {JUDGE} arrived damaged" in line
+
+
 def test_a_secret_manager_that_stays_away_is_one_line(stored, tmp_path, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")

@@ -87,12 +87,12 @@ def _value(session: requests.Session, name: str) -> str:
     payload = answer.json()["payload"]
     try:
         data = base64.b64decode(payload["data"], validate=True)
-        text = data.decode()
-    except (binascii.Error, UnicodeDecodeError):
-        raise UsageError(f"secret {name}: not text, so it cannot be an environment variable") from None
+    except binascii.Error:
+        data = b""
     if int(payload["dataCrc32c"]) != google_crc32c.value(data):
         raise requests.ConnectionError(f"secret {name} arrived damaged")
-    if "\0" in text:
+    text = data.decode(errors="replace")
+    if "\0" in text or text.encode() != data:
         raise UsageError(f"secret {name}: not text, so it cannot be an environment variable")
     return text.removesuffix("\n")
 
