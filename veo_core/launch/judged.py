@@ -5,7 +5,6 @@
 `veo run` starts one judge for all stages of its machine; the stages of a remote run start one each.
 """
 
-import argparse
 import os
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from veo_core.commandline import Parser
+from veo_core.launch.stage_parser import add_stage, launcher_parser
 from veo_core.world.faults import FaultRates
 from veo_core.world.server import JudgeServer
 
@@ -39,14 +39,8 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser(
-        prog="python -m veo_core.launch.judged",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("module", metavar="MODULE", help="the stage, such as veo_core.curate.annotate")
-    parser.add_argument("arguments", metavar="ARGUMENTS", nargs=argparse.REMAINDER, help="its arguments")
+    parser = launcher_parser("judged", __doc__)
+    add_stage(parser)
     return parser
 
 

@@ -6,7 +6,6 @@ Vertex AI hands custom jobs no secrets. The job's command holds their names alon
 values as the job's service account, and becomes the stage.
 """
 
-import argparse
 import base64
 import binascii
 import os
@@ -25,6 +24,7 @@ from urllib3.util import Retry
 from veo_core.commandline import Parser
 from veo_core.errors import UsageError
 from veo_core.exit_codes import UNEXPECTED, USAGE
+from veo_core.launch.stage_parser import add_stage, launcher_parser
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _API = "https://secretmanager.googleapis.com/v1"
@@ -98,17 +98,11 @@ def _value(session: requests.Session, name: str) -> str:
 
 
 def _parser() -> Parser:
-    parser = Parser(
-        prog="python -m veo_core.launch.secrets",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = launcher_parser("secrets", __doc__)
     parser.add_argument(
         "--secret", action="append", default=[], metavar="VARIABLE=NAME", help="may be repeated"
     )
-    parser.add_argument("module", metavar="MODULE", help="what starts, such as veo_core.train.base")
-    parser.add_argument("arguments", metavar="ARGUMENTS", nargs=argparse.REMAINDER, help="its arguments")
+    add_stage(parser)
     return parser
 
 

@@ -21,6 +21,7 @@ from veo_core.exit_codes import USAGE
 from veo_core.launch.call import StageCall
 from veo_core.launch.cluster import Cluster, started_by_torchrun
 from veo_core.launch.exchange import Exchange
+from veo_core.launch.stage_parser import add_stage, launcher_parser
 from veo_core.storage import Store
 
 
@@ -78,12 +79,7 @@ def _devices() -> int:
 
 
 def _parser() -> Parser:
-    parser = Parser(
-        prog="python -m veo_core.launch.start",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = launcher_parser("start", __doc__)
     parser.add_argument(
         "--processes",
         type=_positive,
@@ -103,8 +99,7 @@ def _parser() -> Parser:
         metavar="KEY",
         help="the stage's files come from the store and return to it, under this key of `trainjob`",
     )
-    parser.add_argument("module", metavar="MODULE", help="the stage, such as veo_core.train.base")
-    parser.add_argument("arguments", metavar="ARGUMENTS", nargs=argparse.REMAINDER, help="its arguments")
+    add_stage(parser)
     return parser
 
 

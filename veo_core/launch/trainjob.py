@@ -24,6 +24,7 @@ from veo_core.launch.call import StageCall
 from veo_core.launch.exchange import Exchange
 from veo_core.launch.follow import Outcome, follow
 from veo_core.launch.kubernetes_jobs import TrainJobs
+from veo_core.launch.stage_parser import add_stage, launcher_parser
 from veo_core.launch.trainjob_spec import Placement, Step, train_job
 from veo_core.records.base import sha256_bytes
 from veo_core.storage import Store
@@ -114,12 +115,7 @@ def _placement(arguments: argparse.Namespace) -> Placement:
 
 
 def _parser() -> Parser:
-    parser = Parser(
-        prog="python -m veo_core.launch.trainjob",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = launcher_parser("trainjob", __doc__)
     add = parser.add_argument
     add("--image", required=True, help="the image that carries veo_core, by digest")
     add("--nodes", required=True, type=_positive, metavar="N", help="machines")
@@ -146,8 +142,7 @@ def _parser() -> Parser:
     add("--topology", metavar="AxB", help="shape of the TPU slice, such as 4x4")
     add("--runtime", default="torch-distributed", metavar="NAME", help="ClusterTrainingRuntime of torch")
     add("--namespace", metavar="NAME", help="namespace (default: this pod's)")
-    add("module", metavar="MODULE", help="the stage, such as veo_core.train.base")
-    add("arguments", metavar="ARGUMENTS", nargs=argparse.REMAINDER, help="its arguments")
+    add_stage(parser)
     return parser
 
 
