@@ -81,19 +81,19 @@ def test_model_is_told_which_latents_are_given_and_the_level_of_each_modality(mo
     assert all((video[:, 0] == 0).all() for video, _ in seen)
 
 
-def test_guidance_pushes_away_from_each_other_prediction_by_its_scale():
-    c, text, modality = torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 4.0]]), torch.tensor([[1.0, 1.0]])
+def test_guidance_pushes_along_what_each_condition_adds_by_its_scale():
+    c, text, modality = torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, -2.0]]), torch.tensor([[0.0, 1.0]])
     assert torch.equal(guided(c, [(text, 1.0), (modality, 1.0)]), c)
-    assert torch.equal(guided(c, [(text, 0.0)]), text)
+    assert torch.equal(guided(c, [(text, 0.0)]), c - text)
     assert torch.equal(guided(c, [(text, 3.0)]), torch.tensor([[3.0, -2.0]]))
     assert torch.equal(guided(c, [(text, 3.0), (modality, 2.0)]), torch.tensor([[3.0, -1.0]]))
 
 
 def test_rescaled_guidance_keeps_each_clip_s_deviation():
     c, other = torch.randn(2, 3, 4, 100).unbind(1)[:2]
-    pushed = guided(c, [(other, 5.0)])
-    kept = guided(c, [(other, 5.0)], rescale=1.0)
-    half = guided(c, [(other, 5.0)], rescale=0.5)
+    pushed = guided(c, [(c - other, 5.0)])
+    kept = guided(c, [(c - other, 5.0)], rescale=1.0)
+    half = guided(c, [(c - other, 5.0)], rescale=0.5)
     torch.testing.assert_close(kept.std((1, 2)), c.std((1, 2)))
     torch.testing.assert_close(half, 0.5 * (kept + pushed))
     torch.testing.assert_close(kept / pushed, (kept / pushed)[:, :1, :1].expand_as(kept))
@@ -294,3 +294,35 @@ def test_below_its_floor_guidance_takes_no_pass(run, model):
     assert {2, 4} == set(sizes)
     assert not torch.equal(made[0], run(steps=6)[0])
     assert torch.equal(run(steps=6, guidance_floor=1.0, **UNGUIDED)[0], run(steps=6, **UNGUIDED)[0])
+
+
+def test_guidance_measured_at_every_second_step_is_added_at_the_next_one_too(tokens, draw):
+    """A model whose data is what its caption says, at any noise: guidance adds the same at every step."""
+    sizes = []
+    said = torch.tensor([0.5, -1.0, 0.25])
+
+    def knowing(video, audio, ids):
+        sizes.append(len(ids))
+        data = said[(ids != 0).sum(1) % len(said)]
+        noisy = [(one.latents, one.sigma.max()) for one in (video, audio)]
+        return tuple((x - data.view(-1, *[1] * (x.dim() - 1))) / sigma for x, sigma in noisy)
+
+    assert len(set(((tokens != 0).sum(1) % len(said)).tolist())) == 2
+    video, audio = draw(5)
+
+    def drawn(**changes):
+        config = SamplerConfig(steps=5, guidance_floor=0.0, video_guidance=3.0, audio_guidance=2.0, **changes)
+        empty = torch.zeros_like(tokens[:1])
+        return sample(knowing, tokens, empty, config=config, video_noise=video, audio_noise=audio)
+
+    always = drawn()
+    sizes.clear()
+    for ours, expected in zip(drawn(guidance_every=2), always, strict=True):
+        torch.testing.assert_close(ours, expected)
+    assert sizes == [4, 2, 4, 2, 4]
+
+
+def test_guidance_measured_seldom_differs_where_it_changes(run):
+    always, seldom = run(steps=4), run(steps=4, guidance_every=2)
+    assert not torch.equal(always[0], seldom[0])
+    assert torch.equal(run(steps=4, guidance_every=2, **UNGUIDED)[0], run(steps=4, **UNGUIDED)[0])

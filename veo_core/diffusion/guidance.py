@@ -3,7 +3,8 @@
 Classifier-free guidance (Ho and Salimans, 2207.12598) for text and modality in the form of LTX-2's
 `MultiModalGuider`, `c + (g - 1)(c - u_text) + (m - 1)(c - u_modality)`, in the space of data, with the
 rescaling of Lin et al. (2305.08891). A modality is left out by showing noise of level 1 in its place.
-The sampler may end guidance below a noise level, as Kynkäänniemi et al. (2404.07724) do.
+The sampler may end guidance below a noise level, as Kynkäänniemi et al. (2404.07724) do, and measure it at
+some steps alone, as what a condition adds changes slowly (FasterCache, Lv et al., 2410.19355).
 """
 
 from collections.abc import Sequence
@@ -38,17 +39,17 @@ class Stream(NamedTuple):
     beta: float
 
 
-def guided(prediction: Tensor, others: Sequence[tuple[Tensor, float]], rescale: float = 0.0) -> Tensor:
-    """Push a prediction away from others, each by its scale; scales of 1 change nothing.
+def guided(prediction: Tensor, added: Sequence[tuple[Tensor, float]], rescale: float = 0.0) -> Tensor:
+    """Push a prediction along what conditions add to it, each by its scale; scales of 1 change nothing.
 
     Args:
         prediction: [b, ...].
-        others: predictions that lack a condition, with the scale of that condition's guidance.
+        added: the prediction less one that lacks a condition, with the scale of that condition's guidance.
         rescale: how far each clip's standard deviation goes back to that of `prediction`, 0 to 1.
     """
     result = prediction
-    for other, scale in others:
-        result = result + (scale - 1.0) * (prediction - other)
+    for difference, scale in added:
+        result = result + (scale - 1.0) * difference
     if rescale:
         axes = tuple(range(1, prediction.dim()))
         ratio = prediction.std(axes, keepdim=True) / result.std(axes, keepdim=True)
@@ -66,6 +67,7 @@ class _Pass(NamedTuple):
 
 _ALL, _NO_TEXT = _Pass(), _Pass(text=False)
 _NO_VIDEO, _NO_AUDIO = _Pass(video=False), _Pass(audio=False)
+_VIDEO, _AUDIO = 0, 1
 
 
 class GuidedDenoiser:
@@ -97,41 +99,45 @@ class GuidedDenoiser:
         if audio.modality != 1.0:
             passes.append(_NO_VIDEO)
         self.passes = passes
+        self._added: list[list[tuple[Tensor, float]]] = [[], []]
         empty = empty_tokens.expand_as(tokens)
         self.tokens = torch.cat([tokens if one.text else empty for one in passes])
 
-    def __call__(self, video: Stream, audio: Stream) -> tuple[Tensor, Tensor]:
-        """Expected data shaped as the states."""
-        video_noise, audio_noise = self.noise
-        predictions = self.model(
-            _batched(video, video_noise, [one.video for one in self.passes]),
-            _batched(audio, audio_noise, [one.audio for one in self.passes]),
-            self.tokens,
-        )
-        return (
-            self._guided(predictions[0], video, self.scales[0], without_other=_NO_AUDIO),
-            self._guided(predictions[1], audio, self.scales[1], without_other=_NO_VIDEO),
-        )
+    def __call__(self, video: Stream, audio: Stream, *, renew: bool = True) -> tuple[Tensor, Tensor]:
+        """Expected data shaped as the states.
 
-    def _guided(
-        self, predictions: Tensor, stream: Stream, scales: Scales | None, *, without_other: _Pass
-    ) -> Tensor:
+        Args:
+            renew: measure what each condition adds. Otherwise what it added when last measured is taken, and
+                one pass is made.
+        """
+        video_noise, audio_noise = self.noise
+        passes = self.passes if renew else self.passes[:1]
+        predictions = self.model(
+            _batched(video, video_noise, [one.video for one in passes]),
+            _batched(audio, audio_noise, [one.audio for one in passes]),
+            self.tokens[: len(passes) * len(video.state)],
+        )
+        parts = [prediction.chunk(len(passes)) for prediction in predictions]
+        return self._guided(_VIDEO, parts[0], video, renew), self._guided(_AUDIO, parts[1], audio, renew)
+
+    def _guided(self, modality: int, parts: Sequence[Tensor], stream: Stream, renew: bool) -> Tensor:
+        scales = self.scales[modality]
         if scales is None:
             return stream.state
-        data = [
-            self.objective.data(stream.state, part.float(), stream.alpha, stream.beta)
-            for part in predictions.chunk(len(self.passes))
-        ]
+        data = [self.objective.data(stream.state, part.float(), stream.alpha, stream.beta) for part in parts]
         if scales.rescale:
             given = (stream.sigma == 0).view(len(stream.state), 1, -1, *[1] * (stream.state.dim() - 3))
             data = [torch.where(given, stream.state, part) for part in data]
-        by_condition = {_NO_TEXT: scales.text, without_other: scales.modality}
-        others = [
-            (part, by_condition[one])
-            for part, one in zip(data, self.passes, strict=True)
-            if by_condition.get(one, 1.0) != 1.0
-        ]
-        return guided(data[0], others, scales.rescale if others else 0.0)
+        if renew:
+            without_other = _NO_AUDIO if modality == _VIDEO else _NO_VIDEO
+            by_condition = {_NO_TEXT: scales.text, without_other: scales.modality}
+            self._added[modality] = [
+                (data[0] - part, by_condition[one])
+                for part, one in zip(data, self.passes, strict=True)
+                if by_condition.get(one, 1.0) != 1.0
+            ]
+        added = self._added[modality]
+        return guided(data[0], added, scales.rescale if added else 0.0)
 
 
 def _batched(stream: Stream, noise: Tensor, seen: Sequence[bool]) -> Modality:

@@ -39,6 +39,12 @@ class SamplerConfig(Record):
         le=1,
         description="noise level below which there is no guidance, where it distorts more than it tells",
     )
+    guidance_every: int = Field(
+        default=1,
+        ge=1,
+        description="steps from one measurement of guidance to the next, which costs as much as the step "
+        "itself; between them what it added last is added again",
+    )
     rescale: float = Field(
         default=0.0, ge=0, le=1, description="how far guidance keeps the standard deviation of the data"
     )
@@ -126,7 +132,7 @@ def sample(
         ]
         highest = max(schedule[index] for schedule in schedules)
         denoise = guided if highest >= config.guidance_floor else unguided
-        expected = denoise(streams[0], streams[1])
+        expected = denoise(streams[0], streams[1], renew=index % config.guidance_every == 0)
         if config.clip is not None:
             low, high = -config.clip, config.clip
             expected = expected[0].clamp(low, high), expected[1].clamp(low, high)

@@ -76,6 +76,8 @@ class NoiseReader:
             raise UsageError("the mark in noise is read back from flow matching with the solver euler alone")
         if config.clip is not None or config.rescale or config.audio_shift not in (None, config.shift):
             raise UsageError("the mark in noise is read back without clip, rescale and audio_shift")
+        if config.guidance_every != 1:
+            raise UsageError("the mark in noise is read back where guidance is measured at every step")
 
     def latents(self, films: Sequence[Film]) -> tuple[Tensor, Tensor]:
         """The base model's latents of films, [b, c, t, h, w] and [b, c, l].
