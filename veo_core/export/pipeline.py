@@ -56,7 +56,8 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
     Args:
         scheduler: chooses the solver and the shift of noise levels; `schedulers` says which may be.
         text_encoder, tokenizer: of a transformer that reads the features of a frozen encoder.
-        bfloat16: products in bfloat16 with the weights as they are, as in training; False for float32.
+        bfloat16: products in bfloat16 with the weights as they are, or in float32; None for what the device
+            is made for, as in training.
         model_digest: what marks and manifests call the model; by its weights where empty. Leave it empty for
             weights that were trained on.
     """
@@ -72,7 +73,7 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
         scheduler: SchedulerMixin,
         text_encoder: PreTrainedModel | None = None,
         tokenizer: PreTrainedTokenizerBase | None = None,
-        bfloat16: bool = True,
+        bfloat16: bool | None = None,
         model_digest: str = "",
     ) -> None:
         super().__init__()

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from veo_core.train.runtime import multiplies_bfloat16
+
 
 class StackedMuon(torch.optim.Muon):
     """`torch.optim.Muon` for weights that are whole in this process: the same updates, sooner.
@@ -37,10 +39,10 @@ class StackedMuon(torch.optim.Muon):
             for index, p in enumerate(weights):
                 stacks[min(p.shape), max(p.shape)].append(index)
             for indices in stacks.values():
-                wide = [_wide(directions[index]) for index in indices]
-                updates = orthogonalised(
-                    torch.stack(wide).bfloat16(), group["ns_coefficients"], group["ns_steps"], group["eps"]
-                )
+                stack = torch.stack([_wide(directions[index]) for index in indices])
+                if multiplies_bfloat16(stack.device.type):
+                    stack = stack.bfloat16()
+                updates = orthogonalised(stack, group["ns_coefficients"], group["ns_steps"], group["eps"])
                 for index, update in zip(indices, updates, strict=True):
                     p = weights[index]
                     rate = group["lr"] * 0.2 * max(p.shape) ** 0.5

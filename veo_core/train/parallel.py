@@ -68,7 +68,7 @@ def _shard(model: nn.Module, blocks: list[nn.Module], runtime: Runtime) -> None:
     from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
     mesh = init_device_mesh(runtime.accelerator, (runtime.world,))
-    half = torch.bfloat16 if runtime.config.bfloat16 and runtime.accelerator == "cuda" else None
+    half = torch.bfloat16 if runtime.bfloat16 and runtime.accelerator == "cuda" else None
     policy = MixedPrecisionPolicy(param_dtype=half, reduce_dtype=torch.float32, cast_forward_inputs=False)
     for block in blocks:
         fully_shard(block, mesh=mesh, mp_policy=policy)

@@ -51,7 +51,10 @@ class RuntimeConfig(Record):
     """Where and how a model runs."""
 
     accelerator: Accelerator = Field(default="auto", description="auto picks cuda, then tpu, xla, cpu")
-    bfloat16: bool = Field(default=True, description="products in bfloat16; weights stay in float32")
+    bfloat16: bool | None = Field(
+        default=None,
+        description="products in bfloat16, weights stay in float32; left out: where the device is made for it",
+    )
     compile: bool = Field(
         default=False, description="torch.compile, where the machine can: on a CPU with a C++ compiler"
     )
@@ -115,9 +118,16 @@ class Runtime:
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """The context of forward passes."""
-        if not self.config.bfloat16:
+        if not self.bfloat16:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    @property
+    def bfloat16(self) -> bool:
+        """Whether products are in bfloat16: as configured, or where that is faster than float32."""
+        if self.config.bfloat16 is not None:
+            return self.config.bfloat16
+        return multiplies_bfloat16(self.accelerator)
 
     @property
     def compiles(self) -> bool:
@@ -205,6 +215,21 @@ class Runtime:
         if self.accelerator == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@functools.cache
+def multiplies_bfloat16(accelerator: str) -> bool:
+    """Whether a device has instructions for products in bfloat16.
+
+    Of processors these are those with AVX512-BF16 or AMX. On others products in bfloat16 take 5 to 10 times as
+    long as in float32.
+    """
+    if accelerator == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if accelerator == "cpu":
+        known = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9, for torch-xla, has none
+        return any(known.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+    return True
 
 
 def is_first() -> bool:
