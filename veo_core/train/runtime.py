@@ -53,7 +53,7 @@ class RuntimeConfig(Record):
     accelerator: Accelerator = Field(default="auto", description="auto picks cuda, then tpu, xla, cpu")
     bfloat16: bool | None = Field(
         default=None,
-        description="products in bfloat16, weights stay in float32; left out: where the device is made for it",
+        description="products in bfloat16, weights stay in float32; left out: where the device has those",
     )
     compile: bool = Field(
         default=False, description="torch.compile, where the machine can: on a CPU with a C++ compiler"
@@ -221,13 +221,13 @@ class Runtime:
 def multiplies_bfloat16(accelerator: str) -> bool:
     """Whether a device has instructions for products in bfloat16.
 
-    Of processors these are those with AVX512-BF16 or AMX. On others products in bfloat16 take 5 to 10 times as
-    long as in float32.
+    Of processors those with AVX512-BF16 or AMX have. On others they take 5 to 10 times as long as in float32.
     """
     if accelerator == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if accelerator == "cpu":
-        known = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9, for torch-xla, has none
+        # torch 2.9, which torch-xla needs, cannot say
+        known: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
         return any(known.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
     return True
 
