@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from benchmarks.degrade import (
     world_footage,
 )
 from benchmarks.report import Row, publish, quick, seed
+from benchmarks.spread import spread
 from benchmarks.stored import file_of, generated_clip, real_clip
 from benchmarks.world import detecting
 from veo_core.evaluate.distances import frechet, polynomial_mmd
@@ -57,7 +59,7 @@ def main() -> None:
     used = seed(DEFAULT_SEED)
     small = quick()
     sections: dict[str, Callable[[Store], Iterator[Row]]] = {
-        "ladders": lambda store: self_tests(20 if small else 32, used, store),
+        "ladders": lambda store: self_tests(20 if small else 32, used, Path(store.root)),
         "independent": lambda store: independent(used),
         "detectors": lambda store: detecting(100 if small else 500, used),
         "shifts": lambda store: shifted_sound(16 if small else 64, used, store),
@@ -69,17 +71,19 @@ def main() -> None:
             publish("evaluation", list(sections[name](Store(folder))), used_seed=used, section=name)
 
 
-def self_tests(clips: int, used_seed: int, store: Store) -> Iterator[Row]:
+def self_tests(clips: int, used_seed: int, folder: Path) -> Iterator[Row]:
     """Bar 1: each metric on five steps of what it must see, and of what it must not."""
-    footage: dict[str, Callable[[int, int], list[Footage]]] = {
-        "world": world_footage,
-        "impacts": impact_footage,
-    }
-    shown = {name: film(clips, used_seed) for name, film in footage.items()}
-    real = {name: measured(film(clips, used_seed + 1), store, group="real") for name, film in footage.items()}
-    for ladder in LADDERS:
-        figures = climb(ladder, shown[ladder.footage], real[ladder.footage], store, seed=used_seed)
+    climbed = spread(partial(_climbed, clips, used_seed, folder), len(LADDERS), "ladders")
+    for ladder, figures in zip(LADDERS, climbed, strict=True):
         yield from _ladder_rows(ladder, figures)
+
+
+def _climbed(clips: int, used_seed: int, folder: Path, number: int) -> dict[str, list[float]]:
+    """The figures of one ladder, by name."""
+    ladder, store = LADDERS[number], Store(str(folder / str(number)))
+    film = world_footage if ladder.footage == "world" else impact_footage
+    real = measured(film(clips, used_seed + 1), store, group="real")
+    return climb(ladder, film(clips, used_seed), real, store, seed=used_seed)
 
 
 def _ladder_rows(ladder: Ladder, figures: dict[str, list[float]]) -> Iterator[Row]:

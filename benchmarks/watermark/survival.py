@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.report import Row, quick
+from benchmarks.spread import spread
 from benchmarks.watermark.attacks import (
     Attack,
     av1,
@@ -27,7 +28,7 @@ from benchmarks.watermark.attacks import (
     vp9,
 )
 from benchmarks.watermark.clips import KINDS, UInt8, clip_of, world_frames
-from benchmarks.watermark.trial import KEY, Result, payload_for, psnr, result_of, spread
+from benchmarks.watermark.trial import KEY, Result, payload_for, psnr, result_of
 from veo_core.evaluate.intervals import bootstrap_mean, wilson
 from veo_core.watermark.mark import mark
 

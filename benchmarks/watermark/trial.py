@@ -1,16 +1,10 @@
 """One trial: pictures that were marked and attacked, and what is read of them."""
 
-import multiprocessing
-import os
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from benchmarks.watermark.clips import UInt8
-from veo_core.progress import track
 from veo_core.watermark.code import decode
 from veo_core.watermark.keys import Key
 from veo_core.watermark.mark import FALSE_ALARMS
@@ -18,8 +12,6 @@ from veo_core.watermark.payload import Payload, payload_of, signs_of
 from veo_core.watermark.picture_reading import read_picture
 
 KEY = Key(b"the key of the benchmark")
-
-T = TypeVar("T")
 
 
 class Result(NamedTuple):
@@ -53,14 +45,3 @@ def psnr(frames: UInt8, marked: UInt8) -> float:
     """Peak signal-to-noise ratio of a whole clip, decibels."""
     error = np.mean([np.square(a.astype(np.float32) - b).mean() for a, b in zip(frames, marked, strict=True)])
     return float(10 * np.log10(255**2 / error))
-
-
-def spread(work: Callable[[int], T], count: int, label: str) -> list[T]:
-    """`work` on each number below `count`, on all cores, with progress."""
-    workers = len(os.sched_getaffinity(0))
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("SVT_LOG", "1")
-    with ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)
-    ) as pool:
-        return list(track(pool.map(work, range(count)), total=count, label=label))

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.report import Row, quick
+from benchmarks.spread import spread
 from benchmarks.watermark.attacks import crop, h264
 from benchmarks.watermark.clips import clip_of
-from benchmarks.watermark.trial import spread
 from veo_core.watermark.keys import Key
 from veo_core.watermark.mark import FALSE_ALARMS
 from veo_core.watermark.picture_reading import read_residual, residual_of
