@@ -13,9 +13,9 @@ from veo_core.progress import track
 T = TypeVar("T")
 
 
-def spread(work: Callable[[int], T], count: int, label: str) -> list[T]:
-    """`work` on each number below `count`, on all cores, with progress."""
-    workers = len(os.sched_getaffinity(0))
+def spread(work: Callable[[int], T], count: int, label: str, workers: int | None = None) -> list[T]:
+    """`work` on each number below `count`, in a process a core or as many as told, with progress."""
+    workers = workers or len(os.sched_getaffinity(0))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("SVT_LOG", "1")
     with ProcessPoolExecutor(

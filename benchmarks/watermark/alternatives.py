@@ -15,8 +15,12 @@ import numpy.typing as npt
 UInt8 = npt.NDArray[np.uint8]
 
 BITS = 32
-FRAMES = 8
-"""Pictures of each clip that are marked: the methods take up to a second a picture."""
+_FRAMES = 8
+
+
+def frames_of(method: str) -> int:
+    """How many pictures of each clip are marked: `rivaGan` takes seconds a picture."""
+    return 4 if method == "rivaGan" else _FRAMES
 
 
 def methods() -> tuple[str, ...]:
