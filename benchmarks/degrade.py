@@ -94,7 +94,7 @@ def impact_footage(count: int, seed: int) -> list[Footage]:
         sound = np.zeros(round(2.5 * RATE), np.float32)
         decay = np.exp(-np.arange(round(0.05 * RATE)) / (0.01 * RATE))
         for time in times:
-            start = round(float(np.round(time * fps) / fps) * RATE)
+            start = min(round(float(np.round(time * fps) / fps) * RATE), len(sound))
             click = (0.5 * rng.standard_normal(len(decay)) * decay).astype(np.float32)
             sound[start : start + len(click)] += click[: len(sound) - start]
         clips.append(
