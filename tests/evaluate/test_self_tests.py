@@ -62,6 +62,6 @@ def test_the_listing_of_clip_metrics_is_what_a_summary_goes_through():
 
 def test_jumps_after_the_end_of_a_clip_have_no_click():
     """Of 32 clips of this seed some have their last jump after the end."""
-    for clip in impact_footage(32, 77):
+    for clip in impact_footage(32, 78):
         assert len(clip.sound) == round(len(clip.frames) / clip.fps * clip.rate)
         assert abs(clip.sound).max() > 0.1
