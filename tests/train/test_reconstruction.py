@@ -39,14 +39,42 @@ def test_weighted_loss_counts_where_the_weight_is():
     assert float(multiscale_loss(error, [(1, 1, 1), (1, 2, 2)], weight.flip(-1))) == pytest.approx(2 * 3.0)
 
 
-def test_motion_weight_is_one_on_average_and_greater_where_something_moves():
+def _crossing(side: int) -> torch.Tensor:
+    """A red square of that many pixels on its way to the right [1, 3, 8, 16, 16]."""
     video = torch.full((1, 3, 8, 16, 16), -0.8)
     for frame in range(8):
-        video[:, 0, frame, 4:8, frame : frame + 4] = 0.8
-    weight = motion_weight(video, 8.0)
+        video[:, 0, frame, 4 : 4 + side, frame : frame + side] = 0.8
+    return video
+
+
+def test_motion_weight_is_one_on_average_and_greater_on_what_moves_and_its_outline():
+    weight = motion_weight(_crossing(4), 0.7)
     assert weight.shape == (1, 1, 8, 16, 16)
     assert float(weight.mean()) == pytest.approx(1.0)
-    assert float(weight[..., 0, 5, 2]) > 5 * float(weight[..., 0, 14, 14])
+    within, outline, still = (float(weight[0, 0, 0, 5, x]) for x in (2, 4, 14))
+    assert min(within, outline) > 5 * still
+    assert still == pytest.approx(0.3, abs=0.02)
+
+
+def test_small_things_weigh_as_much_as_large_ones():
+    video = torch.cat([_crossing(2), _crossing(6)])
+    weight = motion_weight(video, 0.7)
+    assert weight.mean((1, 2, 3, 4)).tolist() == pytest.approx([1.0, 1.0])
+    assert (weight - 0.3).mean((1, 2, 3, 4)).tolist() == pytest.approx([0.7, 0.7])
+    assert float(weight[0, 0, 0, 4, 0]) > 1.5 * float(weight[1, 0, 0, 4, 0])
+
+
+def test_weight_of_a_clip_does_not_depend_on_those_beside_it():
+    alone, together = (
+        motion_weight(_crossing(2), 0.7),
+        motion_weight(torch.cat([_crossing(2), _crossing(6)]), 0.7),
+    )
+    torch.testing.assert_close(together[:1], alone)
+
+
+def test_every_pixel_of_a_still_clip_counts_alike():
+    weight = motion_weight(torch.rand(1, 3, 1, 16, 16).expand(1, 3, 8, 16, 16), 0.7)
+    torch.testing.assert_close(weight, torch.ones_like(weight), atol=1e-3, rtol=0)
 
 
 def test_spread_of_latents_names_the_channels_that_are_off():

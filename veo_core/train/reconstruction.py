@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+_STILL = 1e-3  # of a pixel that never changes; in a clip without motion all count alike
 _POOL = {1: F.avg_pool1d, 3: F.avg_pool3d}
 
 
@@ -34,11 +35,13 @@ def multiscale_loss(
     return total
 
 
-def motion_weight(video: Tensor, extra: float) -> Tensor:
-    """Loss weight [b, 1, t, h, w] of mean 1: more where a pixel is far from its mean over time.
+def motion_weight(video: Tensor, share: float) -> Tensor:
+    """Loss weight [b, 1, t, h, w] of mean 1 for each clip, of which `share` falls where something moves.
 
-    Moving things are small; without it the still background owns the loss.
+    Moving things are small; without it the still background owns the loss. What moves is a pixel as far as
+    it is from its mean over time, and those beside it: the outline of a thing is half outside of it. Each
+    clip has the same share, so that a small thing counts as much as a large one.
     """
     distance = (video - video.mean(2, keepdim=True)).abs().amax(1, keepdim=True)
-    weight = 1.0 + extra * (5.0 * distance).clamp(max=1.0)
-    return weight / weight.mean()
+    moving = F.max_pool3d(distance, (1, 3, 3), 1, (0, 1, 1)) + _STILL
+    return 1.0 - share + share * moving / moving.mean((1, 2, 3, 4), keepdim=True)

@@ -60,7 +60,7 @@ class VideoVAETraining(FitConfig):
         default=(1, 2), min_length=1, description="sides in pixels of the squares averaged before comparing"
     )
     motion: float = Field(
-        default=8.0, description="extra weight of pixels that differ from their mean in time"
+        default=0.7, ge=0, le=1, description="share of a clip's loss that falls where something moves"
     )
     halving: float = Field(
         default=0.25,
