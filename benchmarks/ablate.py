@@ -1,8 +1,9 @@
-"""Each choice of the model against its alternative: `RUN=latest STEPS=1500 python -m benchmarks.ablate`.
+"""Each choice against its alternative: `RUN=latest STEPS=1500 python -m benchmarks.ablate [CHOICE ...]`.
 
 Base models train on the latents of one run for the same steps with the same seed, with one choice changed
 each; all else of the cascade is the run's. RUN names a finished run, by its id, "latest" or its folder;
-without it one of PRESET is made. `QUICK=1` trains for a few steps and shows the wiring only.
+without it one of PRESET is made. All choices by default; each replaces its own rows of
+`benchmarks/results/ablate.json` once it is measured. `QUICK=1` trains for a few steps, to show the wiring.
 """
 
 import os
@@ -61,19 +62,21 @@ class Choice:
 
 
 AS_IT_IS = Choice("as it is")
-CHOICES = (
-    Choice("picture and sound without a common clock", model={"clock": "none"}),
-    Choice("relative positions alone", model={"coordinates": False}),
-    Choice("text by tokens alone, none in the modulation", model={"pooled_text": False}),
-    Choice("one noise level for both", training={"noise": {"shared": 1.0}}),
-    Choice("a loss that counts alike what moves and what does not", training={"loss": {"motion": 0.0}}),
-    Choice("no guidance", sampler={"video_guidance": 1.0, "audio_guidance": 1.0}),
-    Choice(
+CHOICES = {
+    "clock": Choice("picture and sound without a common clock", model={"clock": "none"}),
+    "coordinates": Choice("relative positions alone", model={"coordinates": False}),
+    "text": Choice("text by tokens alone, none in the modulation", model={"pooled_text": False}),
+    "levels": Choice("one noise level for both", training={"noise": {"shared": 1.0}}),
+    "motion": Choice(
+        "a loss that counts alike what moves and what does not", training={"loss": {"motion": 0.0}}
+    ),
+    "guidance": Choice("no guidance", sampler={"video_guidance": 1.0, "audio_guidance": 1.0}),
+    "augmentation": Choice(
         "upsampler on a clean condition",
         upsampler={"noise": {"condition": 0.0}},
         cascade={"condition": 0.0},
     ),
-)
+}
 FIGURES = {
     **{f"following_{name}": f"held out: {name}" for name in ATTRIBUTES},
     "following_all": "held out: all together",
@@ -164,20 +167,19 @@ class Ablation:
         return Context(stage="ablate", store=self.run.store, seed=self.seed, key=key, workers=1)
 
 
-def rows(ablation: Ablation, choices: Sequence[Choice] = CHOICES) -> Iterator[Row]:
-    """Each alternative's figures; `baseline` is the model as it is."""
-    reference = ablation.figures(AS_IT_IS)
-    for words, row in reference.items():
-        yield _row(f"{AS_IT_IS.name}: {words}", row, None)
-    for choice in choices:
-        for words, row in ablation.figures(choice).items():
-            yield _row(f"{choice.name}: {words}", row, reference.get(words))
-
-
-def _row(name: str, figure: SummaryRow, reference: SummaryRow | None) -> Row:
-    assert figure.value is not None
-    baseline = reference.value if reference else None
-    return Row(name, figure.value, figure.unit, figure.ci_low, figure.ci_high, baseline=baseline)
+def rows(choice: Choice, figures: dict[str, SummaryRow], reference: dict[str, SummaryRow]) -> Iterator[Row]:
+    """The figures of an alternative; `baseline` is the model as it is."""
+    for words, figure in figures.items():
+        before = reference.get(words)
+        assert figure.value is not None
+        yield Row(
+            f"{choice.name}: {words}",
+            figure.value,
+            figure.unit,
+            figure.ci_low,
+            figure.ci_high,
+            baseline=before.value if before else None,
+        )
 
 
 def prepare(run: TrainedRun, steps: int, used_seed: int, prompts: int) -> Ablation:
@@ -200,15 +202,23 @@ def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
+    chosen = sys.argv[1:] or list(CHOICES)
+    unknown = [name for name in chosen if name not in CHOICES]
+    if unknown:
+        sys.exit(f"error: no choice {unknown[0]!r}; known: {', '.join(CHOICES)}")
     used = seed(DEFAULT_SEED)
     steps = int(os.environ.get("STEPS") or (6 if quick() else _STEPS))
     with tempfile.TemporaryDirectory(prefix="veo-bench-ablate-") as folder:
         try:
             run = obtain(Path(folder), seed=used, quick=quick())
-            found = list(rows(prepare(run, steps, used, 8 if quick() else _PROMPTS)))
+            ablation = prepare(run, steps, used, 8 if quick() else _PROMPTS)
+            reference = ablation.figures(AS_IT_IS)
+            publish("ablate", list(rows(AS_IT_IS, reference, {})), used_seed=used, section="reference")
+            for name in chosen:
+                found = rows(CHOICES[name], ablation.figures(CHOICES[name]), reference)
+                publish("ablate", list(found), used_seed=used, section=name)
         except UsageError as error:
             sys.exit(f"error: {error}")
-    publish("ablate", found, used_seed=used)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def recipe() -> dict[str, Any]:
     return load_recipe("world", [], []).model_dump()
 
 
-@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice.name)
+@pytest.mark.parametrize("choice", CHOICES.values(), ids=list(CHOICES))
 def test_an_alternative_changes_one_configuration_and_fits_it(choice: Choice, recipe):
     base, upsampler, drawing = recipe["train_base"], recipe["train_upsampler"], recipe["generate"]
     values = {**merged(base, choice.training), "model": choice.model}
