@@ -17,6 +17,7 @@ from veo_core.generate.pipeline import Generator, model_files
 from veo_core.records.clip import Split
 from veo_core.records.manifest import Manifest
 from veo_core.records.run import RunRecord, TaskRecord
+from veo_core.runner.journal import RECORD
 from veo_core.runner.runs import find_task, load_run, run_folder
 from veo_core.storage import Store
 from veo_core.train.runtime import RuntimeConfig
@@ -34,12 +35,14 @@ class TrainedRun:
         store: a copy of the run's store, by links, so that a benchmark may write there.
         preset: name of its preset, which says what it must reach.
         anew: whether the benchmark made it, so that no task came from a cache.
+        runs: the folder of its runs.
     """
 
     record: RunRecord
     store: Store
     preset: str
     anew: bool
+    runs: Path
 
     def manifest(self, task: str) -> Manifest:
         """What a task such as "train-base" published."""
@@ -52,11 +55,15 @@ class TrainedRun:
         return config
 
     def seconds(self) -> dict[str, float]:
-        """Wall time of each task that ran, by its name."""
+        """Wall time of each task by its name; of a cached one, in the run that made it where that is kept."""
+        tasks = {task.name: task for task in self.record.tasks if task.state == "SUCCEEDED"}
+        for task in self.record.tasks:
+            if task.state == "CACHED" and (self.runs / task.cached_from / RECORD).is_file():
+                tasks[task.name] = find_task(load_run(self.runs, task.cached_from), task.name)
         return {
-            task.name.rsplit("/", 1)[-1]: task.finished - task.started
-            for task in self.record.tasks
-            if task.state == "SUCCEEDED" and task.started is not None and task.finished is not None
+            name.rsplit("/", 1)[-1]: task.finished - task.started
+            for name, task in tasks.items()
+            if task.started is not None and task.finished is not None
         }
 
     def generation(self) -> Generation:
@@ -106,17 +113,17 @@ def obtain(folder: Path, *, seed: int, quick: bool) -> TrainedRun:
     preset = os.environ.get("PRESET") or ("smoke" if quick else "world")
     if named:
         path = Path(named) if Path(named, "run.json").is_file() else run_folder(Path("runs"), named)
-        record = load_run(path.parent, path.name)
+        runs, record = path.parent, load_run(path.parent, path.name)
         root = Path(os.environ.get("ROOT") or record.parameters["root"])
     else:
-        root = folder / "original"
-        _run(preset, seed, runs=folder / "runs", root=root)
-        record = load_run(folder / "runs")
+        root, runs = folder / "original", folder / "runs"
+        _run(preset, seed, runs=runs, root=root)
+        record = load_run(runs)
     if record.state != "SUCCEEDED":
         raise UsageError(f"run {record.run_id}: it is {record.state}; give RUN= a run that succeeded")
     linked = folder / "store"
     shutil.copytree(root, linked, copy_function=_link)
-    return TrainedRun(record, Store(str(linked)), preset, anew=not named)
+    return TrainedRun(record, Store(str(linked)), preset, anew=not named, runs=runs)
 
 
 def _run(preset: str, seed: int, *, runs: Path, root: Path) -> None:

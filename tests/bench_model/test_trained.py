@@ -63,6 +63,22 @@ def test_a_run_tells_manifests_configurations_and_the_time_of_what_ran(finished,
     assert run.anew is False
 
 
+def test_the_time_of_a_cached_task_is_that_of_the_run_that_made_it(finished, tmp_path, monkeypatch):
+    record = RunRecord.load(finished / "run.json")
+    made, later = finished.with_name("20251231-run"), finished.with_name("20260102-run")
+    times = {"state": "SUCCEEDED", "started": 5.0, "finished": 25.0}
+    first = record.tasks[0].model_copy(update=times)
+    cached = [
+        record.tasks[0].model_copy(update={"cached_from": made.name}),
+        record.tasks[1].model_copy(update={"state": "CACHED", "cached_from": "a-run-that-is-gone"}),
+    ]
+    for folder, tasks in ((made, [first]), (later, cached)):
+        folder.mkdir()
+        changed = record.model_copy(update={"run_id": folder.name, "tasks": tasks})
+        (folder / "run.json").write_bytes(changed.to_bytes())
+    assert opened(later, tmp_path, monkeypatch).seconds() == {"train-video-vae": 20.0}
+
+
 def test_what_a_bench_writes_stays_out_of_the_store_of_the_run(finished, tmp_path, monkeypatch):
     run = opened(finished, tmp_path, monkeypatch)
     ref = run.store.put_bytes(b"a generated clip", ".mp4")
