@@ -69,7 +69,7 @@ bench-curate: setup-dev ## curation against the usual tutorial method; SECTIONS=
 bench-model: setup-dev ## the model's bars; RUN=latest for a finished run, SECTIONS="tutorial compile" for some
 	@$(BIN)/python -m benchmarks.model $(SECTIONS)
 
-bench-ablate: setup-dev ## each choice of the model against its alternative; RUN= as above, STEPS= of each training, SECTIONS="clock text" for some
+bench-ablate: setup-dev ## each choice of the model against its alternative; RUN= as above, STEPS= for fewer steps, SECTIONS="clock text" for some
 	@$(BIN)/python -m benchmarks.ablate $(SECTIONS)
 
 bench-watermark: setup-dev ## the watermark against attacks and alternatives; QUICK=1 for a shorter run

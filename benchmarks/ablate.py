@@ -1,9 +1,10 @@
-"""Each choice against its alternative: `RUN=latest STEPS=1500 python -m benchmarks.ablate [CHOICE ...]`.
+"""Each choice of the model against its alternative: `RUN=latest python -m benchmarks.ablate [CHOICE ...]`.
 
-Base models train on the latents of one run for the same steps with the same seed, with one choice changed
+The alternatives train on the latents of one run, for its steps and with its seed, with one choice changed
 each; all else of the cascade is the run's. RUN names a finished run, by its id, "latest" or its folder;
-without it one of PRESET is made. All choices by default; each replaces its own rows of
-`benchmarks/results/ablate.json` once it is measured. `QUICK=1` trains for a few steps, to show the wiring.
+without it one of PRESET is made. STEPS trains the base models for fewer steps, the run's own design among
+them. All choices by default; each replaces its own rows of `benchmarks/results/ablate.json` once it is
+measured. `QUICK=1` trains for a few steps, to show the wiring.
 """
 
 import os
@@ -37,7 +38,7 @@ from veo_core.train.base import BaseTraining
 from veo_core.train.upsampler import UpsamplerTraining
 
 DEFAULT_SEED = 7_450_911
-_STEPS = 1500
+_QUICK_STEPS = 6
 _PROMPTS = 96
 
 
@@ -105,16 +106,18 @@ class Ablation:
     Attributes:
         asked: prompts of held-out combinations.
         captions, video: of validation clips; pictures uint8 [n, t, h, w, 3].
-        bases: the base models trained so far, by the digest of their configuration.
+        steps: of each base model; None for the run's.
+        seed: of what is drawn.
+        bases: the base models so far, by the digest of their configuration.
     """
 
     run: TrainedRun
-    steps: int
+    steps: int | None
     seed: int
     asked: Sequence[Job]
     captions: Sequence[Job]
     video: npt.NDArray[np.uint8]
-    bases: dict[str, Manifest] = field(default_factory=dict)
+    bases: dict[str, Manifest]
 
     def figures(self, choice: Choice) -> dict[str, SummaryRow]:
         """Train what the choice changes, draw, and let the detectors score; figures by their names."""
@@ -144,8 +147,7 @@ class Ablation:
 
     def _base(self, choice: Choice) -> Manifest:
         """The base model of a choice; alternatives that do not change it share one."""
-        values = merged(self.run.config("train_base"), {**choice.training, "steps": self.steps})
-        config = AblatedTraining.parse({**values, "model": choice.model}, where="train_base")
+        config = training(self.run, choice, self.steps)
         if config.digest not in self.bases:
             self.bases[config.digest] = base_stage.run(
                 latents=self.run.manifest("encode-latents"),
@@ -164,7 +166,14 @@ class Ablation:
         )
 
     def _context(self, key: str) -> Context:
-        return Context(stage="ablate", store=self.run.store, seed=self.seed, key=key, workers=1)
+        trained = int(self.run.record.parameters["seed"])
+        return Context(stage="ablate", store=self.run.store, seed=trained, key=key, workers=1)
+
+
+def training(run: TrainedRun, choice: Choice, steps: int | None = None) -> AblatedTraining:
+    """How a base model is trained with a choice, for the run's steps if left out."""
+    values = merged(run.config("train_base"), {**choice.training, **({"steps": steps} if steps else {})})
+    return AblatedTraining.parse({**values, "model": choice.model}, where="train_base")
 
 
 def rows(choice: Choice, figures: dict[str, SummaryRow], reference: dict[str, SummaryRow]) -> Iterator[Row]:
@@ -182,14 +191,15 @@ def rows(choice: Choice, figures: dict[str, SummaryRow], reference: dict[str, Su
         )
 
 
-def prepare(run: TrainedRun, steps: int, used_seed: int, prompts: int) -> Ablation:
-    """Prompts, and validation clips with their captions."""
+def prepare(run: TrainedRun, steps: int | None, used_seed: int, prompts: int) -> Ablation:
+    """Prompts, validation clips with their captions, and the run's own base model."""
     asked = jobs({"held_out": prompts}, used_seed)
     samples = run.samples()["validation"][:prompts]
     clip = run.generator().clip
     video = np.ascontiguousarray(decode_samples(samples, clip).video.transpose(0, 2, 3, 4, 1))
     captions = [Job("seen", sample.caption) for sample in samples]
-    return Ablation(run, steps, used_seed, asked, captions, video)
+    bases = {training(run, AS_IT_IS).digest: run.manifest("train-base")}
+    return Ablation(run, steps, used_seed, asked, captions, video, bases)
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -207,7 +217,7 @@ def main() -> None:
     if unknown:
         sys.exit(f"error: no choice {unknown[0]!r}; known: {', '.join(CHOICES)}")
     used = seed(DEFAULT_SEED)
-    steps = int(os.environ.get("STEPS") or (6 if quick() else _STEPS))
+    steps = int(os.environ.get("STEPS") or (_QUICK_STEPS if quick() else 0)) or None
     with tempfile.TemporaryDirectory(prefix="veo-bench-ablate-") as folder:
         try:
             run = obtain(Path(folder), seed=used, quick=quick())

@@ -4,13 +4,16 @@ from typing import Any
 
 import pytest
 
-from benchmarks.ablate import AS_IT_IS, CHOICES, AblatedTraining, Choice, merged
+from benchmarks.ablate import AS_IT_IS, CHOICES, AblatedTraining, Choice, merged, training
+from benchmarks.model.trained import TrainedRun
 from veo_core.cli.recipe import load_recipe
 from veo_core.data.latents import LatentLayout
 from veo_core.data.spec import ClipSpec
 from veo_core.diffusion.cascade import CascadeSampler
 from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.models.text import Vocabulary
+from veo_core.records.run import RunRecord
+from veo_core.storage import Store
 from veo_core.train.upsampler import UpsamplerTraining
 
 LAYOUT = LatentLayout(clip=ClipSpec(), video_channels=16, audio_channels=16)
@@ -51,6 +54,24 @@ def test_the_model_as_it_is_changes_nothing():
     assert Choice(AS_IT_IS.name) == AS_IT_IS
     config = AblatedTraining.parse({"model": AS_IT_IS.model}, where="train_base")
     assert config == AblatedTraining()
+
+
+def test_alternatives_that_leave_the_training_alone_share_the_base_model_of_the_run(recipe, tmp_path):
+    record = RunRecord(
+        run_id="r",
+        pipeline="p",
+        state="SUCCEEDED",
+        created=0.0,
+        ir_digest="",
+        parameters={"train_base_config": recipe["train_base"]},
+        tasks=[],
+    )
+    run = TrainedRun(record, Store(str(tmp_path)), "world", anew=False, runs=tmp_path)
+    as_it_is = training(run, AS_IT_IS)
+    assert as_it_is.steps == recipe["train_base"]["steps"]
+    alike = [key for key, choice in CHOICES.items() if training(run, choice).digest == as_it_is.digest]
+    assert alike == ["guidance", "augmentation"]
+    assert training(run, AS_IT_IS, 40).steps == 40
 
 
 def test_settings_of_a_section_merge_key_by_key():
