@@ -84,6 +84,8 @@ FIGURES = {
     "sync_share_50ms": "contacts that sound within 50 ms",
     "sync_share_100ms": "contacts that sound within 100 ms",
     "false_onsets": "false onsets",
+    "identity": "frames that show the usual objects",
+    "flicker": "flicker",
 }
 
 

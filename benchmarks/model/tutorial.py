@@ -120,9 +120,7 @@ def _budgets(run: TrainedRun, quick: bool) -> tuple[float, float]:
         return 0.7 * _QUICK_SECONDS, 0.3 * _QUICK_SECONDS
     spent = run.seconds()
     if any(task not in spent for task in TRAINING):
-        raise UsageError(
-            "tutorial: the run that trained the models is not kept; give RUN= one that did"
-        )
+        raise UsageError("tutorial: the run that trained the models is not kept; give RUN= one that did")
     refining = spent["train-upsampler"]
     return sum(spent[task] for task in TRAINING) - refining, refining
 
