@@ -106,10 +106,10 @@ class Ablation:
     """What all alternatives share: the run, the prompts, and true pictures that want sound.
 
     Attributes:
-        asked: prompts of held-out combinations.
-        captions, video: of validation clips; pictures uint8 [n, t, h, w, 3].
         steps: of each base model; None for the run's.
         seed: of what is drawn.
+        asked: prompts of held-out combinations.
+        captions, video: of validation clips; pictures uint8 [n, t, h, w, 3].
         bases: the base models so far, by the digest of their configuration.
     """
 

@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 
-from benchmarks.ablate import AS_IT_IS, CHOICES, AblatedTraining, Choice, merged, training
+from benchmarks.ablate import AS_IT_IS, CHOICES, FIGURES, AblatedTraining, Choice, merged, training
 from benchmarks.model.trained import TrainedRun
 from veo_core.cli.recipe import load_recipe
 from veo_core.data.latents import LatentLayout
 from veo_core.data.spec import ClipSpec
 from veo_core.diffusion.cascade import CascadeSampler
 from veo_core.diffusion.sampler import SamplerConfig
+from veo_core.evaluate.summary import CLIP_METRICS
 from veo_core.models.text import Vocabulary
 from veo_core.records.run import RunRecord
 from veo_core.storage import Store
@@ -54,6 +55,10 @@ def test_the_model_as_it_is_changes_nothing():
     assert Choice(AS_IT_IS.name) == AS_IT_IS
     config = AblatedTraining.parse({"model": AS_IT_IS.model}, where="train_base")
     assert config == AblatedTraining()
+
+
+def test_every_figure_of_the_table_is_one_that_a_summary_has():
+    assert set(FIGURES) <= {metric.name for metric in CLIP_METRICS}
 
 
 def test_alternatives_that_leave_the_training_alone_share_the_base_model_of_the_run(recipe, tmp_path):
