@@ -21,6 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.loadscopereorder = False
     if "PYTEST_XDIST_WORKER" in os.environ:  # a core each: more threads than cores wait for each other
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 starves its workers beside other tests
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

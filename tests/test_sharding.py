@@ -67,6 +67,26 @@ def test_rows_are_the_same_whoever_does_the_work(tmp_path):
     assert {row.item for row in alone} == set(ITEMS)
 
 
+def test_a_busy_machine_gets_more_than_one_try_to_start_ray(store, monkeypatch):
+    ray = pytest.importorskip("ray")
+    start = ray.init
+    complaints = [
+        Exception("The current node timed out during startup."),
+        ray.exceptions.RaySystemError("Failed to connect to GCS."),
+    ]
+
+    def starting_late(**options):
+        if complaints:
+            raise complaints.pop(0)
+        return start(**options)
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setattr(ray, "init", starting_late)
+    assert {row.item for row in rows(context(store, executor="ray", workers=2))} == set(ITEMS)
+    assert not complaints
+
+
 def test_a_process_with_threads_uses_workers_that_it_did_not_fork(store):
     stop = threading.Event()
     thread = threading.Thread(target=stop.wait)

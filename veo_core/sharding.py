@@ -158,7 +158,11 @@ def _on_ray(jobs: Sequence[ShardJob[Any, Any]], workers: int) -> Iterator[str]:
 
 
 def _start_ray(workers: int) -> None:
-    """Connect to the cluster, or start one: anew where it is not up within Ray's 30 s, on a busy machine."""
+    """Connect to the cluster, or start one.
+
+    On a busy machine its parts may not be up, or not find each other, within the times that Ray gives them;
+    it then gets two more tries.
+    """
     import ray
 
     if os.environ.get("RAY_ADDRESS"):
@@ -168,8 +172,9 @@ def _start_ray(workers: int) -> None:
         try:
             ray.init(num_cpus=workers, include_dashboard=False, logging_level=logging.WARNING)
             return
-        except Exception as error:  # Ray raises no class of its own here
-            if last or "timed out during startup" not in str(error):
+        except Exception as error:  # Ray has no class of its own for the first of these
+            late = "timed out during startup", "Failed to connect to GCS"
+            if last or not any(words in str(error) for words in late):
                 raise
             ray.shutdown()
 
