@@ -47,12 +47,12 @@ class LogMel(nn.Module):
         steps = torch.arange(magnitude.shape[1], device=magnitude.device)
         phase = 2 * math.pi * self.spec.hop / self.spec.window * steps[:, None] * bins[None, :]
         spectrum = torch.polar(magnitude, phase.expand_as(magnitude).contiguous())
-        previous = torch.zeros_like(spectrum)
+        previous = torch.view_as_real(torch.zeros_like(spectrum))
         for _ in range(iterations):
-            rebuilt = self._stft(self._istft(spectrum))
-            ahead = rebuilt + momentum / (1 + momentum) * (rebuilt - previous)
+            rebuilt = torch.view_as_real(self._stft(self._istft(spectrum)))
+            ahead = torch.lerp(rebuilt, previous, -momentum / (1 + momentum))
             previous = rebuilt
-            spectrum = magnitude * ahead / ahead.abs().clamp(min=1e-8)
+            spectrum = _with_magnitude(ahead, magnitude)
         return self._istft(spectrum)
 
     def _stft(self, audio: Tensor) -> Tensor:
@@ -64,18 +64,32 @@ class LogMel(nn.Module):
 
     def _istft(self, spectrum: Tensor) -> Tensor:
         """Least-squares inverse of `_stft`: overlap-add divided by the summed squared window."""
-        pieces = torch.fft.irfft(spectrum, n=self.spec.window) * self.window
+        pieces = torch.fft.irfft(spectrum, n=self.spec.window).mul_(self.window)
         squares = self.window.square().expand(1, pieces.shape[1], -1)
         pad = (self.spec.window - self.spec.hop) // 2
-        audio = self._overlap_add(pieces) / self._overlap_add(squares).clamp(min=1e-3)
+        audio = self._overlap_add(pieces).div_(self._overlap_add(squares).clamp_(min=1e-3))
         return audio[:, pad : pad + self.spec.samples]
 
     def _overlap_add(self, pieces: Tensor) -> Tensor:
         """[b, mel_frames, window] to [b, (mel_frames - 1) * hop + window]."""
-        hop, parts = self.spec.hop, self.spec.window // self.spec.hop
-        blocks = pieces.view(*pieces.shape[:2], parts, hop)
-        shifted = [F.pad(blocks[:, :, k], (0, 0, k, parts - 1 - k)) for k in range(parts)]
-        return torch.stack(shifted).sum(0).flatten(1)
+        count, hop, parts = pieces.shape[1], self.spec.hop, self.spec.window // self.spec.hop
+        blocks = pieces.view(len(pieces), count, parts, hop)
+        total = pieces.new_zeros(len(pieces), count + parts - 1, hop)
+        for k in range(parts):
+            total[:, k : k + count] += blocks[:, :, k]
+        return total.flatten(1)
+
+
+def _with_magnitude(pairs: Tensor, magnitude: Tensor) -> Tensor:
+    """Complex [...] with the phase of `pairs`, real [..., 2], which are overwritten.
+
+    On parts apart, since complex arithmetic and a last dimension of two take CPUs several times as long.
+    """
+    real, imaginary = pairs.unbind(-1)
+    scale = torch.addcmul(real * real, imaginary, imaginary).clamp_(min=1e-16).rsqrt_().mul_(magnitude)
+    real.mul_(scale)
+    imaginary.mul_(scale)
+    return torch.view_as_complex(pairs)
 
 
 def mel_filters(bins: int, fft: int, rate: int, lowest: float = 40.0) -> Tensor:
