@@ -7,9 +7,9 @@ them. All choices by default; each replaces its own rows of `benchmarks/results/
 measured. `QUICK=1` trains for a few steps, to show the wiring.
 """
 
-import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from benchmarks.model.conditioning import films_of
 from benchmarks.model.following import ATTRIBUTES
 from benchmarks.model.scoring import Job, jobs, score_films, summary
 from benchmarks.model.trained import TrainedRun, obtain
-from benchmarks.report import Row, publish, quick, seed
+from benchmarks.report import Row, number, publish, quick, seed
 from veo_core.data.clips import decode_samples
 from veo_core.data.latents import LatentLayout
 from veo_core.errors import UsageError
@@ -72,6 +72,10 @@ CHOICES = {
         "a loss that counts alike what moves and what does not", training={"loss": {"motion": 0.0}}
     ),
     "guidance": Choice("no guidance", sampler={"video_guidance": 1.0, "audio_guidance": 1.0}),
+    "every": Choice("guidance measured at every step", sampler={"guidance_every": 1}),
+    "solver": Choice("Euler's steps", sampler={"solver": "euler"}),
+    "steps": Choice("16 steps, guidance at each", sampler={"steps": 16, "guidance_every": 1}),
+    "refining": Choice("4 steps of the upsampler", cascade={"steps": 4}),
     "augmentation": Choice(
         "upsampler on a clean condition",
         upsampler={"noise": {"condition": 0.0}},
@@ -135,7 +139,10 @@ class Ablation:
             }
         )
         fps, store = generator.clip.fps, self.run.store
+        films_of(generator, drawing, self.asked[: drawing.batch], self.seed)  # the first batch is slower
+        start = time.perf_counter()
         films = films_of(generator, drawing, self.asked, self.seed)
+        rate = len(films) / (time.perf_counter() - start)
         drawn = summary(score_films(films, self.asked, store, fps=fps), self.seed)
         found = {
             words: drawn.find(name, "held_out" if name.startswith("following") else "all")
@@ -145,6 +152,7 @@ class Ablation:
         sounded = summary(score_films(films, self.captions, store, fps=fps), self.seed)
         name = "video to audio: contacts that sound within 100 ms"
         found[name] = sounded.find("sync_share_100ms", "all")
+        found["drawn"] = _speed(rate, len(films))
         return {words: row for words, row in found.items() if row is not None and row.value is not None}
 
     def _base(self, choice: Choice) -> Manifest:
@@ -170,6 +178,20 @@ class Ablation:
     def _context(self, key: str) -> Context:
         trained = int(self.run.record.parameters["seed"])
         return Context(stage="ablate", store=self.run.store, seed=trained, key=key, workers=1)
+
+
+def _speed(rate: float, clips: int) -> SummaryRow:
+    return SummaryRow(
+        metric="speed",
+        split="all",
+        mode="t2v",
+        value=rate,
+        ci_low=None,
+        ci_high=None,
+        n=clips,
+        unit="clips/s",
+        better="higher",
+    )
 
 
 def training(run: TrainedRun, choice: Choice, steps: int | None = None) -> AblatedTraining:
@@ -219,7 +241,7 @@ def main() -> None:
     if unknown:
         sys.exit(f"error: no choice {unknown[0]!r}; known: {', '.join(CHOICES)}")
     used = seed(DEFAULT_SEED)
-    steps = int(os.environ.get("STEPS") or (_QUICK_STEPS if quick() else 0)) or None
+    steps = number("STEPS") or (_QUICK_STEPS if quick() else None)
     with tempfile.TemporaryDirectory(prefix="veo-bench-ablate-") as folder:
         try:
             run = obtain(Path(folder), seed=used, quick=quick())

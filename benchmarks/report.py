@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -32,7 +33,18 @@ class Row:
 
 def seed(default: int) -> int:
     """`SEED` of the environment, so that a benchmark can be repeated on inputs never used before."""
-    return int(os.environ.get("SEED") or default)
+    chosen = number("SEED")
+    return default if chosen is None else chosen
+
+
+def number(name: str) -> int | None:
+    """The whole number in a variable of the environment, None where it is not set; ends the program in one
+    line where it holds something else.
+    """
+    text = os.environ.get(name, "")
+    if text and not text.isdecimal():
+        sys.exit(f"error: {name}={text}: not a whole number")
+    return int(text) if text else None
 
 
 def quick() -> bool:

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.ablate import AS_IT_IS, CHOICES, FIGURES, AblatedTraining, Choice, merged, training
 from benchmarks.model.trained import TrainedRun
+from benchmarks.report import number
 from veo_core.cli.recipe import load_recipe
 from veo_core.data.latents import LatentLayout
 from veo_core.data.spec import ClipSpec
@@ -46,9 +47,12 @@ def test_an_alternative_changes_one_configuration_and_fits_it(choice: Choice, re
             SamplerConfig.parse(merged(drawing["sampler"], choice.sampler), where="sampler"),
             SamplerConfig.model_validate(drawing["sampler"]),
         ),
+        (
+            CascadeSampler.parse(merged(drawing["cascade"], choice.cascade), where="cascade").steps,
+            CascadeSampler.model_validate(drawing["cascade"]).steps,
+        ),
     ]
     assert sum(changed != default for changed, default in pairs) == 1
-    assert CascadeSampler.parse(choice.cascade, where="cascade") == CascadeSampler(**choice.cascade)
 
 
 def test_the_model_as_it_is_changes_nothing():
@@ -75,7 +79,7 @@ def test_alternatives_that_leave_the_training_alone_share_the_base_model_of_the_
     as_it_is = training(run, AS_IT_IS)
     assert as_it_is.steps == recipe["train_base"]["steps"]
     alike = [key for key, choice in CHOICES.items() if training(run, choice).digest == as_it_is.digest]
-    assert alike == ["guidance", "augmentation"]
+    assert alike == ["guidance", "every", "solver", "steps", "refining", "augmentation"]
     assert training(run, AS_IT_IS, 40).steps == 40
 
 
@@ -84,3 +88,14 @@ def test_settings_of_a_section_merge_key_by_key():
     found = merged(below, {"noise": {"shared": 1.0}})
     assert found == {"steps": 5, "noise": {"shared": 1.0, "spread": 1.0}}
     assert below["noise"]["shared"] == 0.5
+
+
+def test_a_setting_that_is_no_number_ends_in_one_line(monkeypatch):
+    monkeypatch.setenv("STEPS", "many")
+    with pytest.raises(SystemExit) as ended:
+        number("STEPS")
+    assert ended.value.code == "error: STEPS=many: not a whole number"
+    monkeypatch.setenv("STEPS", "400")
+    assert number("STEPS") == 400
+    monkeypatch.delenv("STEPS")
+    assert number("STEPS") is None

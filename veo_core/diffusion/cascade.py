@@ -28,7 +28,7 @@ class CascadeNoise(Record):
 class CascadeSampler(Record):
     """How the upsampler draws."""
 
-    steps: int = Field(default=4, ge=1, description="Euler steps")
+    steps: int = Field(default=2, ge=1, description="Euler steps")
     start: float = Field(default=0.5, description="as in training")
     condition: float = Field(default=0.1, description="noise level put on the condition")
 
