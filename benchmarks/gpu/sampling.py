@@ -7,7 +7,6 @@ import torch
 
 from benchmarks.gpu.training import random_base
 from benchmarks.report import Row
-from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.generate.pipeline import Generator
 from veo_core.models.audio_codec import AudioCodec
 from veo_core.models.audio_vae import AudioVAE
@@ -15,6 +14,7 @@ from veo_core.models.mel_codec import MelAutoencoder
 from veo_core.models.sizes import Size
 from veo_core.models.upsampler import Upsampler
 from veo_core.models.video_vae import VideoVAE
+from veo_core.records.drawing import SamplerConfig
 from veo_core.train.runtime import Runtime, RuntimeConfig
 
 

@@ -10,10 +10,9 @@ from benchmarks.report import number
 from veo_core.cli.recipe import load_recipe
 from veo_core.data.latents import LatentLayout
 from veo_core.data.spec import ClipSpec
-from veo_core.diffusion.cascade import CascadeSampler
-from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.evaluate.summary import CLIP_METRICS
 from veo_core.models.text import Vocabulary
+from veo_core.records.drawing import CascadeSampler, SamplerConfig
 from veo_core.records.run import RunRecord
 from veo_core.storage import Store
 from veo_core.train.upsampler import UpsamplerTraining

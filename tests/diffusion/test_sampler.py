@@ -10,10 +10,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from veo_core.diffusion.build import build_objective
 from veo_core.diffusion.flow import noise_schedule
 from veo_core.diffusion.guidance import guided
-from veo_core.diffusion.sampler import SamplerConfig, sample
+from veo_core.diffusion.sampler import sample
 from veo_core.errors import UsageError
 from veo_core.models.objective import ObjectiveConfig
 from veo_core.models.transformer import JointTransformer, Modality
+from veo_core.records.drawing import SamplerConfig
 
 UNGUIDED = {"video_guidance": 1.0, "audio_guidance": 1.0}
 

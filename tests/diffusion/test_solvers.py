@@ -8,9 +8,10 @@ from known_model import KnownModel
 
 from veo_core.diffusion.build import build_objective
 from veo_core.diffusion.flow import euler, interpolate, noise_schedule
-from veo_core.diffusion.sampler import SamplerConfig, sample
+from veo_core.diffusion.sampler import sample
 from veo_core.diffusion.solvers import FirstOrder, UniPC
 from veo_core.models.objective import ObjectiveConfig
+from veo_core.records.drawing import SamplerConfig
 
 OBJECTIVES = {
     "flow": ObjectiveConfig(),

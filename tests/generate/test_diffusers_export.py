@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,6 @@ from PIL import Image
 from tiny_model import CLIP, WORDS, files_of, store_model, tiny_models
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
-from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.errors import UsageError
 from veo_core.export.folder import export_model, load_folder, pipeline_of
 from veo_core.export.parts import VeoTransformer, VeoVideoCodec
@@ -23,6 +23,7 @@ from veo_core.generate.finish import Finisher
 from veo_core.generate.pipeline import Film, Generator
 from veo_core.generate.request import Request
 from veo_core.models.text import TextConfig, TextEncoder
+from veo_core.records.drawing import CascadeSampler, Drawing, SamplerConfig
 from veo_core.storage import Store
 
 PROMPTS = ["a red circle moving left", "a blue square"]
@@ -57,6 +58,10 @@ def films(generator: Generator, **settings: object) -> list[Film]:
     return [film for _, film in sorted(generator.films(requests))]
 
 
+def models_of(generator: Generator) -> tuple[Any, ...]:
+    return generator.video_codec, generator.audio_codec, generator.base, generator.upsampler
+
+
 def test_folder_has_diffusers_layout_with_safetensors_alone(folder):
     index = json.loads((folder / "model_index.json").read_text())
     assert index["_class_name"] == "VeoPipeline"
@@ -83,6 +88,22 @@ def test_loaded_generator_makes_the_same_pixels_and_samples(generator, folder):
     for one, other in zip(films(generator), films(load_folder(folder)), strict=True):
         assert np.array_equal(one.frames, other.frames)
         assert np.array_equal(one.audio, other.audio)
+
+
+def test_pipeline_and_generator_that_are_loaded_draw_as_the_model_was_evaluated(generator, tmp_path):
+    sampler = SamplerConfig(solver="unipc", steps=3, shift=2.0, video_guidance=1.5, guidance_every=2)
+    drawing = Drawing(sampler=sampler, cascade=CascadeSampler(steps=1, condition=0.3))
+    own = Generator(*models_of(generator), generator.runtime, drawing=drawing)
+    export_model(own, tmp_path / "m")
+    expected = own(PROMPTS, seed=5)
+    loaded = load_folder(tmp_path / "m")
+    assert loaded.drawing == drawing
+    pipe = DiffusionPipeline.from_pretrained(tmp_path / "m")
+    output = pipe(PROMPTS, generator=seeds(5, 6), output_type="np", watermark=False)
+    for number, film in enumerate(expected):
+        assert np.array_equal((output.frames[number] * 255).round().astype(np.uint8), film.frames)
+        assert np.array_equal(output.audio[number], film.audio)
+        assert not np.array_equal(film.frames, generator(PROMPTS, seed=5)[number].frames)
 
 
 def test_saved_pipeline_when_loaded_and_saved_again_then_its_files_are_equal(pipe, folder, tmp_path):

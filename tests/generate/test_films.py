@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tiny_model import CLIP, tiny_generator
 
-from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.errors import UsageError
 from veo_core.generate.pipeline import Film, Generator
 from veo_core.generate.request import Request
+from veo_core.records.drawing import SamplerConfig
 from veo_core.storage import Store
 
 FEW = SamplerConfig(steps=2)

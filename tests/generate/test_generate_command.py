@@ -14,6 +14,7 @@ from veo_core.export.folder import export_model
 from veo_core.media.decode import decode
 from veo_core.media.encode import encode
 from veo_core.provenance.read import read_manifest
+from veo_core.records.drawing import Drawing, SamplerConfig
 from veo_core.records.manifest import Manifest
 from veo_core.records.run import ArtifactRecord, RunRecord, TaskRecord
 from veo_core.storage import Store
@@ -267,6 +268,34 @@ def test_weights_that_are_missing_altered_or_of_another_configuration_are_named(
     assert {"missing": "is missing", "altered": "was altered", "another": "another configuration"}[
         broken
     ] in line
+
+
+def test_model_of_a_run_draws_as_its_clips_were_drawn_unless_told_otherwise(tmp_path):
+    store = Store(str(tmp_path / "store"))
+    drawing = Drawing(sampler=SamplerConfig(steps=2, video_guidance=3.0, audio_guidance=3.0))
+    manifests = {
+        **{
+            name: Manifest(stage=name, config_digest="", files=files)
+            for name, files in store_model(store).items()
+        },
+        "generate": Manifest(
+            stage="generate",
+            config_digest="",
+            files={"drawing": store.put_bytes(drawing.to_bytes(), ".json")},
+        ),
+    }
+    run_folder(tmp_path / "runs", manifests)
+    places = ["--root", str(tmp_path / "store"), "--runs", str(tmp_path / "runs"), "--no-manifest"]
+
+    def made(*flags: str) -> bytes:
+        out = tmp_path / "clip.mp4"
+        assert main(["generate", PROMPT, "--model", "latest", "--out", str(out), *places, *flags]) == 0
+        return out.read_bytes()
+
+    usual = made()
+    assert usual == made("--steps", "2", "--guidance", "3")
+    assert usual != made("--steps", "1")
+    assert usual != made("--guidance", "1")
 
 
 def test_run_without_a_whole_model_is_refused(tmp_path, capsys):

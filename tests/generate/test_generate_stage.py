@@ -12,10 +12,12 @@ from veo_core.generate.suites import PromptSuite
 from veo_core.provenance.copies import as_it_leaves
 from veo_core.provenance.read import read_manifest
 from veo_core.records.base import sha256_bytes
+from veo_core.records.drawing import Drawing
 from veo_core.records.generated import GeneratedClip, RefusedPrompt
 from veo_core.records.manifest import Manifest
 from veo_core.stage import Context
 from veo_core.storage import Store
+from veo_core.storage.published import published
 from veo_core.watermark.evidence import read_marks
 from veo_core.world.faults import FaultRates
 from veo_core.world.server import JudgeServer
@@ -59,6 +61,13 @@ def test_clips_of_the_table_are_marked_and_signed(store, parts):
         assert claim is not None
         assert int(claim.model_digest[:4], 16) == clip.mark.model_id
     assert all(row.manifest_right for row in read_marks(clips, store))
+
+
+def test_manifest_says_how_the_clips_were_drawn(store, parts):
+    sampler = {"solver": "unipc", "steps": 2, "guidance_every": 2}
+    manifest, _ = generated(store, parts, sampler=sampler, cascade={"steps": 1}, prompts=PROMPTS[:1])
+    drawing = published(manifest, "drawing", Drawing, store)
+    assert drawing == Drawing.parse({"sampler": sampler, "cascade": {"steps": 1}}, where="drawing")
 
 
 def test_a_suite_of_the_recipe_is_filmed_line_by_line_and_goes_on_to_the_evaluation(store, parts, tmp_path):

@@ -3,10 +3,11 @@ import pytest
 import torch
 from tiny_model import tiny_generator
 
-from veo_core.diffusion.sampler import SamplerConfig, sample
+from veo_core.diffusion.sampler import sample
 from veo_core.errors import UsageError
 from veo_core.generate.latent_mark import ENOUGH, Accuracy, Inversion, NoiseReader, mark_noise, measure
 from veo_core.generate.request import Request
+from veo_core.records.drawing import SamplerConfig
 from veo_core.storage import Store
 from veo_core.watermark.latent import noise_signs, read_noise
 

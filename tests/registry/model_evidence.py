@@ -12,6 +12,7 @@ from veo_core.evaluate.records import ClipScore, EvaluationSummary, SeenObject, 
 from veo_core.publish import Result
 from veo_core.records.base import sha256_bytes
 from veo_core.records.clip import Clip, MediaFacts, Signals, Source
+from veo_core.records.drawing import Drawing
 from veo_core.records.files import FileRef, TableRef
 from veo_core.records.generated import ModelFiles
 from veo_core.records.manifest import Manifest
@@ -50,8 +51,10 @@ class Evidence:
         files: dict[str, dict[str, FileRef]] | None = None,
         follows: float = 0.5,
         tables: dict[str, TableRef] | None = None,
+        drawing: Drawing | None = None,
     ) -> None:
         self.store = store
+        self.drawing = drawing
         self.follows = follows
         self.context = Context(stage="register", store=store, seed=0, key="k" * 32, workers=1)
         self.policy = Policy()
@@ -169,8 +172,10 @@ class Evidence:
             for part, manifest in self.parts.items()
             for kind in ("weights", "config")
         }
-        model = self.store.put_bytes(ModelFiles.model_validate(files).to_bytes(), ".json")
-        return Manifest(stage="generate", config_digest="c" * 64, rows=64, files={"model": model})
+        published = {"model": self.store.put_bytes(ModelFiles.model_validate(files).to_bytes(), ".json")}
+        if self.drawing is not None:
+            published["drawing"] = self.store.put_bytes(self.drawing.to_bytes(), ".json")
+        return Manifest(stage="generate", config_digest="c" * 64, rows=64, files=published)
 
     def _files(self, part: str, weights: bytes) -> dict[str, FileRef]:
         return {

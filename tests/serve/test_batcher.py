@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.generate.pipeline import Film
 from veo_core.generate.request import Request
+from veo_core.records.drawing import SamplerConfig
 from veo_core.serve.batcher import Batcher
 from veo_core.serve.metrics import Metrics
 from veo_core.serve.refusal import RefusalError

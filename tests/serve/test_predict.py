@@ -153,6 +153,13 @@ def test_sampler_of_the_server_is_used_where_a_request_names_none(root, tmp_path
         assert (info["model"], info["steps"], info["guidance"]) == ("veo-tiny@1", 2, 1.5)
 
 
+def test_server_draws_as_its_model_was_evaluated_but_for_what_it_is_told(root, tmp_path):
+    with serving(root, tmp_path, "--sampler", "{audio_guidance: 3}") as other:
+        info = other.get("/info").json()
+        assert (info["steps"], info["guidance"]) == (3, 1.25)
+        assert (other.clip()["steps"], other.clip(steps=2)["steps"]) == (3, 2)
+
+
 def test_prompts_of_one_batch_do_not_change_each_other(server, output, tmp_path):
     together = server.predict(*[{"prompt": PROMPT, "seed": seed} for seed in range(4)]).json()["predictions"]
     alone = server.clip(seed=2)

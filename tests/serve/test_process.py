@@ -110,6 +110,12 @@ def test_server_that_cannot_start_says_why_in_one_line(tmp_path, monkeypatch, ca
     assert message in line
 
 
+def test_model_that_takes_more_steps_than_the_server_allows_is_not_served(root, tmp_path, capsys):
+    flags = ["--model", "veo-tiny@1", "--root", root, "--output", str(tmp_path), "--prompt-filter", "off"]
+    assert main([*flags, "--port", "0", "--steps", "2"]) == 2
+    assert "error: serve: sampler.steps 3 is more than --steps 2" in capsys.readouterr().err.splitlines()
+
+
 def test_prediction_routes_and_port_are_vertex_ones_or_the_usual_ones():
     environment = {"AIP_HTTP_PORT": "7080", "AIP_STORAGE_URI": "gs://b/m", "VEO_SERVE_OUTPUT": "gs://b/o"}
     vertex = read_settings([], environment)
@@ -129,11 +135,11 @@ def test_prediction_routes_and_port_are_vertex_ones_or_the_usual_ones():
         ([], {"AIP_PREDICT_ROUTE": "predict"}, "predict_route"),
         (["--port", "70000"], {}, "port"),
         (["--queue", "2"], {}, "--queue 2 has no room for --instances 8"),
-        (["--steps", "4"], {}, "sampler.steps 16 is more than --steps 4"),
+        (["--steps", "4", "--sampler", "{steps: 16}"], {}, "sampler.steps 16 is more than --steps 4"),
         (["--deadline", "0"], {}, "limits.deadline"),
-        (["--sampler", "{steps: many}"], {}, "sampler.steps"),
+        (["--sampler", "{steps: many}"], {}, "sampler: steps: "),
         (["--sampler", "{steps"], {}, "--sampler {steps"),
-        (["--sampler", "{guidance: 2}"], {}, "unknown key 'sampler.guidance'"),
+        (["--sampler", "{guidance: 2}"], {}, "sampler: unknown key 'guidance'"),
         ([], {"VEO_SERVE_BATCH": "0"}, "batch"),
     ],
 )

@@ -10,13 +10,13 @@ from conftest import FIT, SPEC, context
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
 from veo_core.data.latents import load_latents
-from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.errors import UsageError
 from veo_core.generate.pipeline import Generator, model_files
 from veo_core.models.files import load_stored
 from veo_core.models.frozen_text import FrozenTextEncoder
 from veo_core.models.text import TextConfig
 from veo_core.models.transformer import JointTransformer
+from veo_core.records.drawing import SamplerConfig
 from veo_core.records.manifest import Manifest
 from veo_core.train import base, encode_latents
 from veo_core.train.captions import Captions

@@ -16,6 +16,7 @@ from veo_core.diffusion.flow import euler, interpolate, noise_schedule
 from veo_core.models.codec import VideoCodec
 from veo_core.models.upsampler import Upsampler
 from veo_core.records.base import Record
+from veo_core.records.drawing import CascadeSampler
 
 
 class CascadeNoise(Record):
@@ -23,14 +24,6 @@ class CascadeNoise(Record):
 
     start: float = Field(default=0.5, description="noise on the enlarged latents that the path starts from")
     condition: float = Field(default=0.4, description="highest level of noise on the condition")
-
-
-class CascadeSampler(Record):
-    """How the upsampler draws."""
-
-    steps: int = Field(default=2, ge=1, description="Euler steps")
-    start: float = Field(default=0.5, description="as in training")
-    condition: float = Field(default=0.1, description="noise level put on the condition")
 
 
 @torch.no_grad()

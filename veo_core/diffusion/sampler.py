@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from veo_core.diffusion.ddpm import DDPM
@@ -15,45 +13,7 @@ from veo_core.diffusion.objective import Objective
 from veo_core.diffusion.solvers import Ancestral, FirstOrder, Path, Solver, UniPC
 from veo_core.errors import UsageError
 from veo_core.models.transformer import JointTransformer
-from veo_core.records.base import Record
-
-
-class SamplerConfig(Record):
-    """How clips are drawn from the base model."""
-
-    solver: Literal["euler", "unipc", "ddpm"] = Field(
-        default="euler",
-        description="euler: first order, which is DDIM for a DDPM model; unipc: second order; "
-        "ddpm: steps with fresh noise, for a DDPM model",
-    )
-    steps: int = Field(default=16, ge=1, description="steps, each of one batch through the model")
-    shift: float = Field(default=3.0, gt=0, description="above 1: more steps at high noise")
-    audio_shift: float | None = Field(default=None, gt=0, description="the sound's shift, where it differs")
-    video_guidance: float = Field(default=2.0, description="guidance scale of the picture, 1 for none")
-    audio_guidance: float = Field(default=2.0, description="guidance scale of the sound, 1 for none")
-    video_modality: float = Field(default=1.0, description="guidance of the picture by the sound, 1 for none")
-    audio_modality: float = Field(default=1.0, description="guidance of the sound by the picture, 1 for none")
-    guidance_floor: float = Field(
-        default=0.2,
-        ge=0,
-        le=1,
-        description="noise level below which there is no guidance, where it distorts more than it tells",
-    )
-    guidance_every: int = Field(
-        default=1,
-        ge=1,
-        description="steps from one measurement of guidance to the next, which costs as much as the step "
-        "itself; between them what it added last is added again",
-    )
-    rescale: float = Field(
-        default=0.0, ge=0, le=1, description="how far guidance keeps the standard deviation of the data"
-    )
-    clip: float | None = Field(
-        default=None,
-        gt=0,
-        description="bound of the latents that the model expects, in standard deviations; epsilon needs one, "
-        "because at high noise its errors grow by the inverse of the signal",
-    )
+from veo_core.records.drawing import SamplerConfig
 
 
 @torch.no_grad()

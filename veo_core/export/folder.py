@@ -14,6 +14,7 @@ from veo_core.generate.identity import ModelIdentity
 from veo_core.generate.pipeline import Generator
 from veo_core.models.frozen_text import FrozenTextEncoder
 from veo_core.models.mel_codec import MelAutoencoder
+from veo_core.records.drawing import Drawing
 from veo_core.train.runtime import RuntimeConfig
 
 _INDEX = "model_index.json"
@@ -57,10 +58,11 @@ def pipeline_of(generator: Generator) -> VeoPipeline:
         audio_codec=VeoAudioCodec.of(sound.vae if isinstance(sound, MelAutoencoder) else sound),
         transformer=VeoTransformer.of(generator.base),
         upsampler=VeoUpsampler.of(generator.upsampler),
-        scheduler=scheduler_of(generator.base.config.objective),
+        scheduler=scheduler_of(generator.base.config.objective, generator.drawing.sampler),
         text_encoder=None if frozen is None else frozen.encoder,
         tokenizer=None if frozen is None else frozen.tokenizer,
         model_digest=generator.identity.digest,
+        drawing=generator.drawing.model_dump(mode="json"),
     )
 
 
@@ -106,6 +108,7 @@ def load_folder(folder: Path, runtime: RuntimeConfig | None = None) -> Generator
         raise UsageError(f"{folder}: it holds no {_INDEX}; `veo export model` writes such folders")
     index = json.loads((folder / _INDEX).read_text())
     digest = str(index.get("model_digest") or "")
+    drawing = Drawing.parse(index.get("drawing") or {}, where=f"{folder / _INDEX}: drawing")
     parts = {
         name: part.from_pretrained(folder / name, local_files_only=True, low_cpu_mem_usage=False)
         for name, part in _PARTS.items()
@@ -115,4 +118,4 @@ def load_folder(folder: Path, runtime: RuntimeConfig | None = None) -> Generator
         opened = FrozenTextEncoder.open(settings.model_copy(update={"path": str(folder), "hub": False}))
         parts |= {"text_encoder": opened.encoder, "tokenizer": opened.tokenizer}
     identity = ModelIdentity(digest) if digest else None
-    return assembled(**parts, runtime=runtime or RuntimeConfig(), identity=identity)
+    return assembled(**parts, runtime=runtime or RuntimeConfig(), identity=identity, drawing=drawing)

@@ -27,6 +27,7 @@ from veo_core.models.transformer import JointTransformer
 from veo_core.models.upsampler import Upsampler
 from veo_core.models.video_vae import VideoVAE
 from veo_core.models.wan import WanCodec
+from veo_core.records.drawing import Drawing
 from veo_core.train.runtime import Runtime, RuntimeConfig
 
 
@@ -118,6 +119,7 @@ def assembled(
     text_encoder: PreTrainedModel | None = None,
     tokenizer: Any = None,
     identity: ModelIdentity | None = None,
+    drawing: Drawing | None = None,
 ) -> Generator:
     """The generator of these parts; it shares their weights."""
     base = transformer.model
@@ -133,4 +135,5 @@ def assembled(
         Runtime(runtime),
         PromptEncoder(text, frozen),
         identity,
+        drawing,
     )

@@ -31,6 +31,7 @@ from veo_core.generate.finish import Finisher
 from veo_core.generate.identity import ModelIdentity
 from veo_core.generate.pipeline import Film, Generator
 from veo_core.generate.request import Request
+from veo_core.records.drawing import Drawing
 from veo_core.train.runtime import RuntimeConfig
 
 Picture = Image.Image | npt.NDArray[np.uint8]
@@ -60,6 +61,8 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
             is made for, as in training.
         model_digest: what marks and manifests call the model; by its weights where empty. Leave it empty for
             weights that were trained on.
+        drawing: how clips are drawn, as `Drawing` in JSON, but for what `scheduler` and a call choose; the
+            usual way where None.
     """
 
     _optional_components: ClassVar[list[str]] = ["text_encoder", "tokenizer"]
@@ -75,6 +78,7 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
         tokenizer: PreTrainedTokenizerBase | None = None,
         bfloat16: bool | None = None,
         model_digest: str = "",
+        drawing: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.register_modules(
@@ -86,7 +90,7 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
             text_encoder=text_encoder,
             tokenizer=tokenizer,
         )
-        self.register_to_config(bfloat16=bfloat16, model_digest=model_digest)
+        self.register_to_config(bfloat16=bfloat16, model_digest=model_digest, drawing=drawing)
 
     @property
     def fps(self) -> float:
@@ -110,6 +114,7 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
             self.text_encoder,
             self.tokenizer,
             ModelIdentity(self.config.model_digest) if self.config.model_digest else None,
+            Drawing.parse(self.config.drawing or {}, where="drawing"),
         )
 
     def __call__(
@@ -118,8 +123,8 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
         image: Picture | list[Picture] | None = None,
         video: npt.NDArray[np.uint8] | None = None,
         audio: npt.NDArray[np.float32] | None = None,
-        num_inference_steps: int = 16,
-        guidance_scale: float = 2.0,
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
         audio_guidance_scale: float | None = None,
         generator: torch.Generator | list[torch.Generator] | None = None,
         output_type: Literal["np", "pil", "pt"] = "pil",
@@ -132,6 +137,7 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
             image: what the clips start with, one for all or one for each; scaled and cut to the model's size.
             video: pictures to make the sound for, uint8 [t, h, w, 3] of the model's size, or one more axis.
             audio: sound to make the pictures for, float32 [samples] at the model's rate, or one more axis.
+            num_inference_steps, guidance_scale: as the model was evaluated where None.
             audio_guidance_scale: `guidance_scale` where None.
             generator: of the noise: one for each clip, or one that all clips draw from in turn.
             watermark: whether picture and sound of the clips are marked.
@@ -140,8 +146,10 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
             UsageError: a prompt is too long, or what is given does not fit the model.
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        cascade = self.cascade()
         sampler = sampler_of(
             self.scheduler,
+            cascade.drawing.sampler_for("t2v" if video is None else "v2a"),
             steps=num_inference_steps,
             guidance=guidance_scale,
             audio_guidance=audio_guidance_scale,
@@ -164,7 +172,6 @@ class VeoPipeline(DiffusionPipeline):  # type: ignore[misc]
             )
             for text, picture, pictures, sound in given
         ]
-        cascade = self.cascade()
         for request in requests:
             cascade.check(request)
         generators = _generators(generator, len(requests))

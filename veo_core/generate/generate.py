@@ -9,19 +9,17 @@ import numpy.typing as npt
 from pydantic import Field
 
 from veo_core.data.latents import load_frames
-from veo_core.diffusion.cascade import CascadeSampler
-from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.errors import UsageError
 from veo_core.generate.finish import Finisher
 from veo_core.generate.people_prompts import people_prompts
 from veo_core.generate.pipeline import Film, Generator, model_files
-from veo_core.generate.request import SOUND_FOR_VIDEO, Request
+from veo_core.generate.request import Request
 from veo_core.generate.suites import PromptSuite, SuiteFile, read_suite
 from veo_core.judges.config import JudgeConfig
 from veo_core.moderation.filter import FilterPolicy, rule_on_prompts
 from veo_core.moderation.red_team import attack_suite
 from veo_core.progress import track
-from veo_core.records.base import Record
+from veo_core.records.drawing import Drawing
 from veo_core.records.generated import GeneratedClip, PromptSplit, RefusedPrompt
 from veo_core.records.manifest import Manifest
 from veo_core.records.tables import table_from_bytes, table_to_bytes
@@ -31,7 +29,7 @@ from veo_core.train.runtime import Runtime, RuntimeConfig
 from veo_core.world.grammar import Suite, open_prompts, prompt_suite
 
 
-class Generation(Record):
+class Generation(Drawing):
     """Configuration of the stage."""
 
     seen: int = Field(default=16, ge=0, description="prompts whose combinations the training footage shows")
@@ -61,14 +59,14 @@ class Generation(Record):
         default=None, description="judge behind the filter's lexicon; null for the lexicon alone"
     )
     batch: int = Field(default=16, ge=1, description="clips at a time")
-    sampler: SamplerConfig = SamplerConfig()
-    video_to_audio_sampler: SamplerConfig = Field(
-        default=SOUND_FOR_VIDEO, description="how the sound of a given video is drawn"
-    )
-    cascade: CascadeSampler = CascadeSampler()
     runtime: RuntimeConfig = RuntimeConfig()
     watermark: bool = Field(default=True, description="whether picture and sound of every clip are marked")
     manifest: bool = Field(default=True, description="whether every clip gets a signed C2PA manifest")
+
+    @property
+    def drawing(self) -> Drawing:
+        """How clips are drawn, without what they are."""
+        return Drawing(**{name: getattr(self, name) for name in Drawing.model_fields})
 
 
 def run(
@@ -110,7 +108,7 @@ def run(
         replace(
             request,
             seed=context.seed * 1_000_003 + number,
-            sampler=config.sampler if request.video is None else config.video_to_audio_sampler,
+            sampler=config.sampler_for(request.mode),
         )
         for number, (_, request) in enumerate(jobs)
     ]
@@ -136,6 +134,7 @@ def run(
         },
         files={
             "model": store.put_bytes(files.to_bytes(), ".json"),
+            "drawing": store.put_bytes(config.drawing.to_bytes(), ".json"),
             **({"suite": store.put_bytes(suite.to_bytes(), ".json")} if suite else {}),
         },
         metrics={"clips": float(len(clips)), "refused": float(len(refused))},

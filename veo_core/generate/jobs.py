@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import Field
 
-from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.errors import UsageError
 from veo_core.generate.given import GivenSound, GivenVideo, read_image, read_sound, read_video
 from veo_core.generate.pipeline import Generator
-from veo_core.generate.request import SOUND_FOR_VIDEO, Request
+from veo_core.generate.request import Request
 from veo_core.models.text import split_words
 from veo_core.records.base import Record
+from veo_core.records.drawing import Drawing, SamplerConfig
 
 
 class Job(Record):
@@ -34,8 +34,8 @@ class Job(Record):
         """This job, with what it leaves out taken from `defaults`."""
         return defaults.model_copy(update=self.model_dump(exclude_defaults=True))
 
-    def sampler_config(self, where: str) -> SamplerConfig:
-        """How the clip is drawn.
+    def sampler_config(self, drawing: Drawing, where: str) -> SamplerConfig:
+        """How the clip is drawn: as `drawing` says, but for what the job names.
 
         Raises:
             UsageError: a value is out of its range.
@@ -47,7 +47,7 @@ class Job(Record):
             "video_guidance": self.guidance,
             "audio_guidance": sound,
         }
-        usual = SamplerConfig() if self.video is None else SOUND_FOR_VIDEO
+        usual = drawing.sampler if self.video is None else drawing.video_to_audio_sampler
         named = {key: value for key, value in chosen.items() if value is not None}
         return SamplerConfig.parse(usual.model_dump() | named, where=where)
 
@@ -132,7 +132,7 @@ def prepare(line: Line, generator: Generator) -> Prepared:
         request = Request(
             job.prompt,
             seed=job.seed or 0,
-            sampler=job.sampler_config("sampler"),
+            sampler=job.sampler_config(generator.drawing, "sampler"),
             image=image,
             video=None if video is None else video.frames,
             audio=None if sound is None else sound.samples,

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from veo_core.diffusion.guidance import GuidedDenoiser, Scales, Stream
-from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.errors import UsageError
 from veo_core.generate.pipeline import Film, Generator, Noise
 from veo_core.generate.request import Request
 from veo_core.media.decode import decode
 from veo_core.media.encode import encode
+from veo_core.records.drawing import SamplerConfig
 from veo_core.watermark.latent import NoiseReading, noise_signs, read_noise
 
 ENOUGH = 0.9

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from veo_core.diffusion.build import build_objective
-from veo_core.diffusion.cascade import CascadeSampler, enlarge, upsample
-from veo_core.diffusion.sampler import SamplerConfig, sample
+from veo_core.diffusion.cascade import enlarge, upsample
+from veo_core.diffusion.sampler import sample
 from veo_core.generate.identity import ModelIdentity
 from veo_core.generate.request import Request, check_given
 from veo_core.models.audio_codec import AudioCodec
@@ -22,6 +22,7 @@ from veo_core.models.files import digest_of_weights, load_stored
 from veo_core.models.prompts import PromptEncoder
 from veo_core.models.transformer import JointTransformer
 from veo_core.models.upsampler import Upsampler
+from veo_core.records.drawing import CascadeSampler, Drawing, SamplerConfig
 from veo_core.records.files import FileRef
 from veo_core.records.generated import ModelFiles
 from veo_core.records.manifest import Manifest
@@ -63,8 +64,10 @@ class Generator:
         runtime: Runtime,
         prompts: PromptEncoder | None = None,
         identity: ModelIdentity | None = None,
+        drawing: Drawing | None = None,
     ) -> None:
         self._identity = identity
+        self.drawing = drawing or Drawing()
         self.runtime = runtime
         self.video_codec, self.audio_codec = runtime.place(video_codec), runtime.place(audio_codec)
         self.base, self.upsampler = runtime.place(base), runtime.place(upsampler)
@@ -79,6 +82,7 @@ class Generator:
         store: Store,
         runtime: RuntimeConfig | None = None,
         identity: ModelIdentity | None = None,
+        drawing: Drawing | None = None,
     ) -> Self:
         """Build a generator from stored weights and configurations.
 
@@ -87,6 +91,7 @@ class Generator:
             store: where they are.
             runtime: device and precision; chosen by what is there where None.
             identity: of a registered model; that of the files alone where None.
+            drawing: how its clips were drawn when it was evaluated; the usual way where None.
 
         Raises:
             UsageError: a file is missing, damaged, or belongs to another configuration.
@@ -103,6 +108,7 @@ class Generator:
             load_stored(Upsampler, pair("upsampler"), store, where="upsampler"),
             Runtime(runtime or RuntimeConfig()),
             identity=identity or ModelIdentity(files.digest),
+            drawing=drawing,
         )
 
     @cached_property
@@ -137,7 +143,8 @@ class Generator:
         cascade: CascadeSampler | None = None,
         batch: int = 16,
     ) -> list[Film]:
-        """Generate a clip for each prompt; clip `i` is drawn with `seed + i`.
+        """Generate a clip for each prompt; clip `i` is drawn with `seed + i`, as `drawing` says where nothing
+        else is asked for.
 
         Args:
             steps, guidance: override the sampler's steps and both of its guidance scales.
@@ -152,7 +159,7 @@ class Generator:
             changes["steps"] = steps
         if guidance is not None:
             changes |= {"video_guidance": guidance, "audio_guidance": guidance}
-        chosen = (sampler or SamplerConfig()).model_copy(update=changes)
+        chosen = (sampler or self.drawing.sampler).model_copy(update=changes)
         images = [None] * len(prompts) if first_frames is None else list(first_frames)
         requests = [
             Request(prompt, seed=seed + number, sampler=chosen, image=image)
@@ -223,7 +230,7 @@ class Generator:
                 generators=generators,
             )
             if video is None:
-                video = self._refine(base, first, noise, cascade or CascadeSampler())
+                video = self._refine(base, first, noise, cascade or self.drawing.cascade)
             if audio is None:
                 audio = self.audio_codec.decode(sound).float().cpu()
         frames, waves = video.numpy(), audio.numpy()

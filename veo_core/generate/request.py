@@ -6,13 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from veo_core.data.spec import ClipSpec
-from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.errors import UsageError
+from veo_core.records.drawing import SamplerConfig
 from veo_core.records.generated import Mode
-
-SOUND_FOR_VIDEO = SamplerConfig(audio_modality=2.0)
-"""How the sound of a given video is drawn: guided by the picture, too, which puts more sounds where it shows
-contacts."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,8 @@ def load_generator(store: Store, reference: str, runtime: RuntimeConfig | None =
         UsageError: no such model, or a file of it is missing or was altered.
     """
     entry = load(store, reference)
-    return Generator.load(entry.description.files, store, runtime, identity_of(entry, store))
+    description, identity = entry.description, identity_of(entry, store)
+    return Generator.load(description.files, store, runtime, identity, description.drawing)
 
 
 def identity_of(entry: ModelEntry, store: Store) -> ModelIdentity:

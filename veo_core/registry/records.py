@@ -5,6 +5,7 @@ from pydantic import Field
 from veo_core.evaluate.records import Promotion, SummaryRow
 from veo_core.records.base import Record
 from veo_core.records.dataset import FilterQuality
+from veo_core.records.drawing import Drawing
 from veo_core.records.files import FileRef, TableRef
 from veo_core.records.generated import ModelFiles
 from veo_core.records.ledger import Outcome
@@ -87,6 +88,9 @@ class ModelDescription(Record):
     )
     run: TrainingRun | None = Field(default=None, description="None of models of earlier versions")
     marks: MarkCounts | None = Field(default=None, description="None of models of earlier versions")
+    drawing: Drawing | None = Field(
+        default=None, description="how the clips that were evaluated are drawn; None of earlier versions"
+    )
 
 
 class ModelEntry(Record):

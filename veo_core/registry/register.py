@@ -15,6 +15,7 @@ from veo_core.provenance.claim import PRODUCT, product_version
 from veo_core.publish import External, Result, View, Views
 from veo_core.records.base import Record
 from veo_core.records.clip import Clip
+from veo_core.records.drawing import Drawing
 from veo_core.records.generated import GeneratedClip, ModelFiles
 from veo_core.records.manifest import Manifest
 from veo_core.registry.card import model_card
@@ -35,7 +36,7 @@ from veo_core.safety.gate import Bindings, decide
 from veo_core.safety.records import Decision, Policy, SafetyReport, SignOffs
 from veo_core.stage import Context, stage_main
 from veo_core.storage import Store
-from veo_core.storage.published import published
+from veo_core.storage.published import published, published_if_any
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -135,6 +136,7 @@ def run(
         filters=filter_quality(dataset, store),
         run=_training_run(parts, context),
         marks=_marks(generated, store),
+        drawing=published_if_any(generated, "drawing", Drawing, store),
     )
     remote = open_remote(config.registry, store)
     ref, entry = add(

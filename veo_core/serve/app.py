@@ -144,9 +144,9 @@ class Application:
                 "height": clip.height,
                 "fps": clip.fps,
                 "seconds": clip.seconds,
-                "steps": settings.sampler.steps,
+                "steps": service.sampler.steps,
                 "max_steps": settings.limits.steps,
-                "guidance": settings.sampler.video_guidance,
+                "guidance": service.sampler.video_guidance,
                 "max_body_bytes": settings.limits.body_bytes,
                 "filtered": self._filter is not None,
             }

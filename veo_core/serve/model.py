@@ -38,8 +38,9 @@ def load_model(reference: str, root: str) -> ServedModel:
 def _registered(reference: str, root: str) -> ServedModel:
     store = Store(root, written=False)
     entry = load(store, reference)
-    files, identity = entry.description.files, identity_of(entry, store)
-    return ServedModel(entry.reference, Generator.load(files, store, identity=identity))
+    description, identity = entry.description, identity_of(entry, store)
+    generator = Generator.load(description.files, store, identity=identity, drawing=description.drawing)
+    return ServedModel(entry.reference, generator)
 
 
 def _exported(reference: str) -> ServedModel:

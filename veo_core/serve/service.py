@@ -4,19 +4,19 @@ import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
-from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.errors import UsageError
 from veo_core.generate.finish import Finisher
 from veo_core.generate.given import Picture, read_image
 from veo_core.generate.pipeline import Film
 from veo_core.generate.request import Request
+from veo_core.records.drawing import SamplerConfig
 from veo_core.serve.batcher import Batcher
 from veo_core.serve.metrics import Metrics
 from veo_core.serve.model import ServedModel
 from veo_core.serve.prompt_filter import PromptFilter
 from veo_core.serve.publish import publish
 from veo_core.serve.refusal import RefusalError
-from veo_core.serve.settings import Settings
+from veo_core.serve.settings import Settings, check_steps
 from veo_core.serve.wire import Base64, Instance, Parameters, Prediction, parse
 from veo_core.storage import Store
 
@@ -31,7 +31,8 @@ class Service:
         prompt_filter: None makes clips of any prompt.
 
     Raises:
-        UsageError: the keys of watermark or certificate cannot be used.
+        UsageError: the keys of watermark or certificate cannot be used, or the model's own sampler takes more
+            steps than the limits allow.
     """
 
     def __init__(
@@ -44,6 +45,9 @@ class Service:
         prompt_filter: PromptFilter | None,
     ) -> None:
         self.model = model
+        usual = model.generator.drawing.sampler
+        self.sampler = SamplerConfig.parse(usual.model_dump() | settings.sampler, where="sampler")
+        check_steps(self.sampler.steps, settings.limits)
         self._settings, self._store, self._metrics, self._filter = settings, store, metrics, prompt_filter
         self._finisher = Finisher(
             model.generator.identity, watermark=settings.watermark, manifest=settings.manifest
@@ -60,7 +64,7 @@ class Service:
 
     async def warm_up(self) -> None:
         """Make a batch of what a request asks for that names nothing but a prompt."""
-        await self.batcher.warm_up(Request("", sampler=self._settings.sampler))
+        await self.batcher.warm_up(Request("", sampler=self.sampler))
 
     async def predict(self, body: bytes) -> list[Prediction]:
         """The clips that a body asks for.
@@ -117,7 +121,7 @@ class Service:
             changes["steps"] = parameters.steps
         if parameters.guidance is not None:
             changes |= {"video_guidance": parameters.guidance, "audio_guidance": parameters.guidance}
-        return self._settings.sampler.model_copy(update=changes)
+        return self.sampler.model_copy(update=changes)
 
     def _request(self, instance: Instance, seed: int, sampler: SamplerConfig) -> tuple[Request, list[str]]:
         generator, prompt = self.model.generator, instance.prompt.strip()

@@ -9,10 +9,10 @@ import yaml
 from pydantic import Field
 
 from veo_core.commandline import Parser
-from veo_core.diffusion.sampler import SamplerConfig
 from veo_core.errors import UsageError
 from veo_core.judges.config import JudgeConfig
 from veo_core.records.base import Record
+from veo_core.records.drawing import SamplerConfig
 
 ROUTE = r"^/[A-Za-z0-9/_.:-]+$"
 
@@ -43,7 +43,7 @@ class Settings(Record):
     manifest: bool = Field(description="whether every clip gets a signed C2PA manifest")
     judge: JudgeConfig
     batch: int = Field(ge=1)
-    sampler: SamplerConfig
+    sampler: dict[str, Any] = Field(description="values of the sampler in place of the model's own")
     limits: Limits
 
 
@@ -76,16 +76,25 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         # A person waits: a judge that does not answer soon is told to the client, who may come back.
         "judge": {**judge, "max_attempts": 3, "timeout_seconds": 15.0, "max_wait_seconds": 5.0},
         "batch": arguments.batch,
-        "sampler": _mapping(arguments.sampler),
+        "sampler": _sampler(arguments.sampler),
         "limits": limits,
     }
     settings = Settings.parse(values, where="serve")
     limit = settings.limits
     if limit.instances > limit.queue:
         raise UsageError(f"serve: --queue {limit.queue} has no room for --instances {limit.instances}")
-    if settings.sampler.steps > limit.steps:
-        raise UsageError(f"serve: sampler.steps {settings.sampler.steps} is more than --steps {limit.steps}")
+    check_steps(settings.sampler.get("steps", 0), limit)
     return settings
+
+
+def check_steps(steps: int, limits: Limits) -> None:
+    """Whether a server may take so many steps where a request names none.
+
+    Raises:
+        UsageError: it may not.
+    """
+    if steps > limits.steps:
+        raise UsageError(f"serve: sampler.steps {steps} is more than --steps {limits.steps}")
 
 
 def _parser(environment: Mapping[str, str]) -> Parser:
@@ -119,7 +128,7 @@ def _parser(environment: Mapping[str, str]) -> Parser:
     add("judge-model", "world-detector-1", metavar="NAME", help="model that the judge server is asked for")
     add("judge-provider", "openai", choices=["openai", "gemini"], help="its protocol")
     add("batch", "8", type=int, metavar="N", help="clips made at a time (default: 8)")
-    add("sampler", "", metavar="MAPPING", help="how clips are drawn: '{solver: unipc, video_guidance: 2}'")
+    add("sampler", "", metavar="MAPPING", help="in place of the model's own: '{steps: 8, video_guidance: 2}'")
     for name, kind in (("steps", int), ("instances", int), ("queue", int), ("deadline", float)):
         about = Limits.model_fields[name]
         add(name, None, type=kind, metavar="N", help=f"{about.description} (default: {about.default:g})")
@@ -128,8 +137,10 @@ def _parser(environment: Mapping[str, str]) -> Parser:
     return parser
 
 
-def _mapping(text: str) -> Any:
+def _sampler(text: str) -> dict[str, Any]:
+    """The values that are given of a sampler, which are those of one."""
     try:
-        return yaml.safe_load(text) or {}
+        values = yaml.safe_load(text) or {}
     except yaml.YAMLError:
         raise UsageError(f"--sampler {text}: write it as '{{steps: 16, video_guidance: 2}}'") from None
+    return SamplerConfig.parse(values, where="sampler").model_dump(exclude_unset=True)

@@ -27,3 +27,8 @@ def published(manifest: Manifest, name: str, record: type[RecordT], store: Store
     except ValidationError as error:
         problem = error.errors()[0]["msg"]
         raise UsageError(f"{name} of stage {manifest.stage!r} is of another version: {problem}") from None
+
+
+def published_if_any(manifest: Manifest, name: str, record: type[RecordT], store: Store) -> RecordT | None:
+    """The same, None where the manifest has no such file, as those of earlier versions may not."""
+    return published(manifest, name, record, store) if name in manifest.files else None

@@ -7,11 +7,12 @@ from torch import Tensor
 
 from veo_core.data.latents import LatentBatch, LatentBucket
 from veo_core.diffusion.objective import Objective
-from veo_core.diffusion.sampler import SamplerConfig, sample
+from veo_core.diffusion.sampler import sample
 from veo_core.models.audio_codec import AudioCodec
 from veo_core.models.codec import VideoCodec
 from veo_core.models.codecs import load_codecs
 from veo_core.models.transformer import JointTransformer
+from veo_core.records.drawing import SamplerConfig
 from veo_core.records.manifest import Manifest
 from veo_core.storage import Store
 from veo_core.train.captions import Captions

@@ -8,7 +8,6 @@ from veo_core.data.latents import LatentBatch, load_frames, load_latents
 from veo_core.data.loader import LatentLoader
 from veo_core.diffusion.cascade import (
     CascadeNoise,
-    CascadeSampler,
     enlarge_pictures,
     upsample,
     upsampler_loss,
@@ -17,6 +16,7 @@ from veo_core.models.codec import VideoCodec
 from veo_core.models.codecs import load_video_codec
 from veo_core.models.files import parameter_count
 from veo_core.models.upsampler import Upsampler
+from veo_core.records.drawing import CascadeSampler
 from veo_core.records.manifest import Manifest
 from veo_core.stage import Context, stage_main
 from veo_core.train.loop import FitConfig, fit
