@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,12 @@ from pydantic import Field
 
 from benchmarks.model.conditioning import films_of
 from benchmarks.model.following import ATTRIBUTES
-from benchmarks.model.scoring import Job, jobs, score_films, summary
+from benchmarks.model.scoring import Job, jobs, row_of, score_films, summary
 from benchmarks.model.trained import TrainedRun, obtain
 from benchmarks.report import Row, number, publish, quick, seed
 from veo_core.data.clips import decode_samples
 from veo_core.data.latents import LatentLayout
 from veo_core.errors import UsageError
-from veo_core.evaluate.records import SummaryRow
 from veo_core.models.text import Vocabulary
 from veo_core.models.transformer import JointTransformer
 from veo_core.records.manifest import Manifest
@@ -125,7 +124,7 @@ class Ablation:
     video: npt.NDArray[np.uint8]
     bases: dict[str, Manifest]
 
-    def figures(self, choice: Choice) -> dict[str, SummaryRow]:
+    def figures(self, choice: Choice) -> dict[str, Row]:
         """Train what the choice changes, draw, and let the detectors score; figures by their names."""
         changed = {"base": self._base(choice)}
         if choice.upsampler:
@@ -152,8 +151,8 @@ class Ablation:
         sounded = summary(score_films(films, self.captions, store, fps=fps), self.seed)
         name = "video to audio: contacts that sound within 100 ms"
         found[name] = sounded.find("sync_share_100ms", "all")
-        found["drawn"] = _speed(rate, len(films))
-        return {words: row for words, row in found.items() if row is not None and row.value is not None}
+        measured = {row.metric: row for words, figure in found.items() for row in row_of(words, figure)}
+        return measured | {"speed of drawing": Row("speed of drawing", rate, "clips/s")}
 
     def _base(self, choice: Choice) -> Manifest:
         """The base model of a choice; alternatives that do not change it share one."""
@@ -180,39 +179,17 @@ class Ablation:
         return Context(stage="ablate", store=self.run.store, seed=trained, key=key, workers=1)
 
 
-def _speed(rate: float, clips: int) -> SummaryRow:
-    return SummaryRow(
-        metric="speed",
-        split="all",
-        mode="t2v",
-        value=rate,
-        ci_low=None,
-        ci_high=None,
-        n=clips,
-        unit="clips/s",
-        better="higher",
-    )
-
-
 def training(run: TrainedRun, choice: Choice, steps: int | None = None) -> AblatedTraining:
     """How a base model is trained with a choice, for the run's steps if left out."""
     values = merged(run.config("train_base"), {**choice.training, **({"steps": steps} if steps else {})})
     return AblatedTraining.parse({**values, "model": choice.model}, where="train_base")
 
 
-def rows(choice: Choice, figures: dict[str, SummaryRow], reference: dict[str, SummaryRow]) -> Iterator[Row]:
+def rows(choice: Choice, figures: dict[str, Row], reference: dict[str, Row]) -> Iterator[Row]:
     """The figures of an alternative; `baseline` is the model as it is."""
     for words, figure in figures.items():
         before = reference.get(words)
-        assert figure.value is not None
-        yield Row(
-            f"{choice.name}: {words}",
-            figure.value,
-            figure.unit,
-            figure.ci_low,
-            figure.ci_high,
-            baseline=before.value if before else None,
-        )
+        yield replace(figure, metric=f"{choice.name}: {words}", baseline=before.value if before else None)
 
 
 def prepare(run: TrainedRun, steps: int | None, used_seed: int, prompts: int) -> Ablation:

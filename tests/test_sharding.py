@@ -67,22 +67,24 @@ def test_rows_are_the_same_whoever_does_the_work(tmp_path):
     assert {row.item for row in alone} == set(ITEMS)
 
 
-def test_a_busy_machine_gets_more_than_one_try_to_start_ray(store, monkeypatch):
+def test_a_busy_machine_gets_more_than_one_try_to_start_ray_and_other_errors_are_told_at_once(
+    store, monkeypatch
+):
     ray = pytest.importorskip("ray")
-    answers = [
+    late = [
         Exception("The current node timed out during startup."),
         ray.exceptions.RaySystemError("Failed to connect to GCS."),
-        ValueError("what no further try mends"),
-        AssertionError("tried again in vain"),
     ]
-
-    def starting_late(**options):
-        raise answers.pop(0)
-
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setattr(ray, "init", starting_late)
-    with pytest.raises(ValueError, match="no further try"):
-        list(rows(context(store, executor="ray", workers=2)))
+    for before in (late, late[1:], []):
+        answers = [*before, ValueError("what no further try mends"), AssertionError("tried again in vain")]
+        monkeypatch.setattr(ray, "init", lambda answers=answers, **options: fail(answers.pop(0)))
+        with pytest.raises(ValueError, match="no further try"):
+            list(rows(context(store, executor="ray", workers=2)))
+
+
+def fail(error):
+    raise error
 
 
 def test_a_process_with_threads_uses_workers_that_it_did_not_fork(store):

@@ -19,7 +19,11 @@ def load_generator(store: Store, reference: str, runtime: RuntimeConfig | None =
     Raises:
         UsageError: no such model, or a file of it is missing or was altered.
     """
-    entry = load(store, reference)
+    return generator_of(load(store, reference), store, runtime)
+
+
+def generator_of(entry: ModelEntry, store: Store, runtime: RuntimeConfig | None = None) -> Generator:
+    """The same of a registry entry that was read already."""
     description, identity = entry.description, identity_of(entry, store)
     return Generator.load(description.files, store, runtime, identity, description.drawing)
 

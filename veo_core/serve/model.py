@@ -8,7 +8,7 @@ import fsspec
 
 from veo_core.errors import UsageError
 from veo_core.generate.pipeline import Generator
-from veo_core.registry.generator import identity_of
+from veo_core.registry.generator import generator_of
 from veo_core.registry.local import load
 from veo_core.storage import Store
 from veo_core.storage.access import access_to
@@ -38,9 +38,7 @@ def load_model(reference: str, root: str) -> ServedModel:
 def _registered(reference: str, root: str) -> ServedModel:
     store = Store(root, written=False)
     entry = load(store, reference)
-    description, identity = entry.description, identity_of(entry, store)
-    generator = Generator.load(description.files, store, identity=identity, drawing=description.drawing)
-    return ServedModel(entry.reference, generator)
+    return ServedModel(entry.reference, generator_of(entry, store))
 
 
 def _exported(reference: str) -> ServedModel:

@@ -30,5 +30,5 @@ def published(manifest: Manifest, name: str, record: type[RecordT], store: Store
 
 
 def published_if_any(manifest: Manifest, name: str, record: type[RecordT], store: Store) -> RecordT | None:
-    """The same, None where the manifest has no such file, as those of earlier versions may not."""
+    """As `published`, but None where the manifest has no such file, as those of earlier versions may not."""
     return published(manifest, name, record, store) if name in manifest.files else None
