@@ -7,6 +7,8 @@ from conftest import FIT, SPEC, context
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
+from veo_core.data.decoded import decoded_clips
+from veo_core.data.spec import ClipSpec
 from veo_core.errors import UsageError
 from veo_core.models.files import load_stored
 from veo_core.models.video_vae import VideoVAE
@@ -34,6 +36,18 @@ def test_stage_reports_the_spread_of_each_latent_channel(trained):
     for name in ("video_vae", "audio_vae"):
         metrics = trained[name].metrics
         assert 0 < metrics["latent_std_lowest"] < metrics["latent_std_highest"]
+
+
+def test_latents_of_base_and_of_full_size_have_unit_variance_between_them(trained, dataset, store):
+    model = load_stored(VideoVAE, trained["video_vae"].files, store, where="video VAE")
+    train = decoded_clips(dataset, ClipSpec.model_validate(SPEC), context(store, "video_vae", "spread"))[
+        "train"
+    ]
+    latents = [model.encode(clips[:].float() / 127.5 - 1.0) for clips in (train.base, train.full)]
+    channels = [x.transpose(0, 1).flatten(1) for x in latents]
+    means, squares = (torch.stack([(x**power).mean(1) for x in channels]).mean(0) for power in (1, 2))
+    torch.testing.assert_close(means, torch.zeros(16), atol=0.02, rtol=0)
+    torch.testing.assert_close(squares, torch.ones(16), atol=0.02, rtol=0)
 
 
 def test_perceptual_loss_adds_its_weighted_distance_and_learns_nothing_itself(tmp_path):

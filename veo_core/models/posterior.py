@@ -43,11 +43,12 @@ class LatentStatistics(nn.Module):
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("std", torch.ones(channels))
 
-    def measure(self, raw: Tensor) -> None:
-        """Take the statistics of raw latents [n, c, ...]."""
-        channels = raw.transpose(0, 1).flatten(1)
-        self.mean.copy_(channels.mean(1))
-        self.std.copy_(channels.std(1).clamp(min=1e-6))
+    def measure(self, *raw: Tensor) -> None:
+        """Take the statistics of raw latents [n, c, ...]; of several, each counts as much as the others."""
+        channels = [latents.transpose(0, 1).flatten(1) for latents in raw]
+        self.mean.copy_(torch.stack([values.mean(1) for values in channels]).mean(0))
+        variances = [(values - self.mean[:, None]).square().mean(1) for values in channels]
+        self.std.copy_(torch.stack(variances).mean(0).sqrt().clamp(min=1e-6))
 
     def normalise(self, raw: Tensor) -> Tensor:
         return (raw - self._wide(self.mean, raw)) / self._wide(self.std, raw)

@@ -1,5 +1,7 @@
 """Train the autoencoder of pictures."""
 
+import math
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -24,6 +26,8 @@ from veo_core.train.pretrained_codec import pretrained_video_codec
 from veo_core.train.publish import training_manifest
 from veo_core.train.reconstruction import motion_weight, multiscale_loss
 from veo_core.train.runtime import Runtime
+
+_MEASURED = 512  # clips of base size that set the latents' scale, with as many latents of full size
 
 
 class AdversarialConfig(Record):
@@ -99,8 +103,15 @@ def run(*, dataset: Manifest, config: VideoVAETraining, context: Context) -> Man
     history = fit(learner, losses, config=config, runtime=runtime, context=context)
     model = learner.autoencoder
     with torch.no_grad(), runtime.autocast():
-        raw = [model.posterior(x).mean for x in batches(base["train"][:512], runtime)]
-        model.statistics.measure(torch.cat(raw))
+        model.statistics.measure(
+            *(
+                torch.cat([model.posterior(x).mean for x in batches(video[:count], runtime)])
+                for video, count in (
+                    (base["train"], _MEASURED),
+                    (full["train"], math.ceil(_MEASURED / spec.upscale**2)),
+                )
+            )
+        )
         metrics = {"parameters": float(parameter_count(model)), "clips": float(len(base["train"]))}
         for name, video in (("base", base["validation"]), ("full", full["validation"])):
             rebuilt = [model.decode(model.encode(x)).cpu() for x in batches(video[:64], runtime)]
