@@ -57,6 +57,20 @@ def test_orthogonalised_matrices_have_singular_values_near_one():
     assert values.max() < 1.3
 
 
+@pytest.mark.parametrize("rank", [16, 3])
+def test_wide_matrices_are_orthogonalised_as_the_plain_iteration_does(rank):
+    generator = torch.Generator().manual_seed(3)
+    left, right = (torch.randn(4, size, rank, generator=generator) for size in (16, 64))
+    strength = torch.logspace(0, -4, rank)
+    wide = (left * strength) @ right.mT
+    x = (wide / torch.linalg.matrix_norm(wide)[:, None, None]).double()
+    for _ in range(5):
+        gram = x @ x.mT
+        x = 3.4445 * x - 4.7750 * gram @ x + 2.0315 * gram @ gram @ x
+    made = orthogonalised(wide, (3.4445, -4.7750, 2.0315), 5, 1e-7)
+    assert (made.double() - x).norm() < 1e-3 * x.norm()
+
+
 def test_rates_scaled_otherwise_are_refused():
     weights = matrices()
     optimiser = StackedMuon(weights, **{**RATES, "adjust_lr_fn": "original"})
