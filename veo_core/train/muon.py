@@ -71,7 +71,7 @@ def orthogonalised(
     (Jordan, "Muon: an optimizer for hidden layers", 2024).
 
     The polynomials of wide matrices are multiplied as [a, a] and meet the matrix at the end alone: the same
-    result for fewer products (Amsel et al., "Gram Newton-Schulz", 2026). In bfloat16 that is not stable.
+    result for fewer products ("Gram Newton-Schulz", dao-lab.ai, 2026). In bfloat16 that is not stable.
     """
     linear, cubic, quintic = coefficients
     x: Tensor = stack / torch.linalg.matrix_norm(stack).clamp(min=epsilon)[:, None, None]
