@@ -103,15 +103,11 @@ def run(*, dataset: Manifest, config: VideoVAETraining, context: Context) -> Man
     history = fit(learner, losses, config=config, runtime=runtime, context=context)
     model = learner.autoencoder
     with torch.no_grad(), runtime.autocast():
-        model.statistics.measure(
-            *(
-                torch.cat([model.posterior(x).mean for x in batches(video[:count], runtime)])
-                for video, count in (
-                    (base["train"], _MEASURED),
-                    (full["train"], math.ceil(_MEASURED / spec.upscale**2)),
-                )
-            )
-        )
+        measured = base["train"][:_MEASURED], full["train"][: math.ceil(_MEASURED / spec.upscale**2)]
+        raw = [
+            torch.cat([model.posterior(x).mean for x in batches(pictures, runtime)]) for pictures in measured
+        ]
+        model.statistics.measure(*raw)
         metrics = {"parameters": float(parameter_count(model)), "clips": float(len(base["train"]))}
         for name, video in (("base", base["validation"]), ("full", full["validation"])):
             rebuilt = [model.decode(model.encode(x)).cpu() for x in batches(video[:64], runtime)]
