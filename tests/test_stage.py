@@ -101,7 +101,7 @@ class StageRunner:
         if "--help" not in arguments:
             command += ["--manifest", str(self.folder / "out" / "manifest.json")]
         environment = os.environ | {"PYTHONPATH": str(self.folder / "package"), "VEO_WORKERS": str(workers)}
-        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
 
     @property
     def manifest(self) -> Manifest:

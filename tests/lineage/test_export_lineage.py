@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
+from cyclonedx_schema import problem_of
 from exported_run import IMAGE, SHA, ExportedRun
 from huggingface_hub import ModelCard
 
@@ -99,7 +98,7 @@ def test_croissant_tells_the_run_its_code_and_every_ledger(run, out):
 
 def test_bill_of_materials_is_valid_and_tells_libraries_images_and_tasks(run, out):
     text = (out / "ml-bom.cdx.json").read_text()
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    assert problem_of(text) is None
     bill = json.loads(text)
     root = bill["metadata"]["component"]
     assert root["bom-ref"] == run.entry.reference
@@ -122,7 +121,7 @@ def test_bill_of_materials_is_valid_and_tells_libraries_images_and_tasks(run, ou
 def test_validator_refuses_a_workflow_that_is_none(out):
     bill = json.loads((out / "ml-bom.cdx.json").read_text())
     bill["formulation"][0]["workflows"][0]["taskTypes"] = ["dream"]
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(bill)) is not None
+    assert problem_of(json.dumps(bill)) is not None
 
 
 def test_card_is_read_by_huggingface_hub_with_every_figure(run, out):
