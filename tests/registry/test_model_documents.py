@@ -74,6 +74,16 @@ def test_validator_finds_what_the_schema_forbids(evidence):
     assert problem_of(json.dumps(bom)) is not None
 
 
+def test_validator_checks_the_formats_of_references_and_dates(evidence):
+    _, bom = documents(evidence)
+    right, spaced = (
+        {"externalReferences": [{"type": "website", "url": url}]} for url in ("gs://a/b", "https://a b")
+    )
+    assert problem_of(json.dumps(bom | right)) is None
+    undated = {"metadata": bom["metadata"] | {"timestamp": "yesterday"}}
+    assert all(problem_of(json.dumps(bom | wrong)) is not None for wrong in (spaced, undated))
+
+
 def test_bill_of_materials_names_every_file_by_its_digest(evidence):
     _, bom = documents(evidence)
     hashes = {
