@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator
 
-from benchmarks.gpu import autoencoder, sampling, training
+from benchmarks.gpu import sampling, stages, training
 from benchmarks.report import Row, publish, seed
 from veo_core.data.spec import ClipSpec
 from veo_core.models.audio_vae import AudioVAE
@@ -21,8 +21,8 @@ TINY = Size(
     upsampler_depth=1,
 )
 _SIZES: dict[str, Size] = {"tiny": TINY, **{str(name): size for name, size in SIZES.items()}}
-_BATCHES = {"tiny": 2, "world": 256, "small": 32, "large": 4}
-_SECTIONS = ("training", "sampling", "autoencoder")
+_BATCHES = {"tiny": 2, "world": 256, "small": 128, "large": 8}
+_SECTIONS = ("training", "sampling", "stages")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,9 +34,10 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--steps", type=int, default=20, help="training steps that are timed")
     arguments.add_argument("--no-compile", action="store_true", help="do not compile the blocks")
     arguments.add_argument("--sections", nargs="+", choices=_SECTIONS, default=["training", "sampling"])
-    arguments.add_argument("--clips", type=int, default=512, help="clips that the autoencoder learns from")
-    arguments.add_argument("--autoencoder-steps", type=int, default=2000, help="steps of its training")
-    arguments.add_argument("--autoencoder-batch", type=int, default=16, help="clips in such a step")
+    arguments.add_argument("--clips", type=int, default=1024, help="clips that the stages learn from")
+    arguments.add_argument("--picture-steps", type=int, default=3000, help="steps of the picture autoencoder")
+    arguments.add_argument("--picture-batch", type=int, default=16, help="clips in such a step")
+    arguments.add_argument("--base-steps", type=int, default=300, help="steps of the stage train_base")
     return arguments
 
 
@@ -56,16 +57,15 @@ def rows(options: argparse.Namespace, used_seed: int) -> Iterator[Row]:
             yield from training.rows(name, size, runtime, batch=batch, steps=options.steps, seed=used_seed)
         if "sampling" in options.sections:
             yield from sampling.rows(name, size, eager, batch=batch, seed=used_seed)
-        if "autoencoder" in options.sections:
-            yield from autoencoder.rows(
-                name,
-                size,
-                eager,
+        if "stages" in options.sections:
+            lengths = stages.Lengths(
                 clips=options.clips,
-                steps=options.autoencoder_steps,
-                batch=options.autoencoder_batch,
-                seed=used_seed,
+                picture_steps=options.picture_steps,
+                picture_batch=options.picture_batch,
+                base_steps=options.base_steps,
+                base_batch=batch,
             )
+            yield from stages.rows(name, size, runtime, lengths=lengths, seed=used_seed)
 
 
 def main() -> None:

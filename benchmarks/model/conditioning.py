@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.model.autoencoder import psnr_of
 from benchmarks.model.following import ATTRIBUTES
+from benchmarks.model.rebuilt import psnr_of
 from benchmarks.model.scoring import Job, row_of, score_films, summary
 from benchmarks.model.trained import TrainedRun
 from benchmarks.report import Row

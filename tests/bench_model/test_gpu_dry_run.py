@@ -11,13 +11,13 @@ from veo_core.train.runtime import RuntimeConfig
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Row]:
-    command = "--sizes tiny --accelerator cpu --steps 2 --no-compile --sections training sampling autoencoder"
-    command += " --clips 8 --autoencoder-steps 2 --autoencoder-batch 2"
+    command = "--sizes tiny --accelerator cpu --steps 2 --no-compile --sections training sampling stages"
+    command += " --clips 8 --picture-steps 2 --picture-batch 2 --base-steps 2"
     return {row.metric: row for row in rows(parser().parse_args(command.split()), 1)}
 
 
 def test_dry_run_gives_throughput_flops_memory_and_sampling_time(found):
-    timed = [metric for metric in found if "autoencoder" not in metric and "size" not in metric]
+    timed = [metric for metric in found if "size" not in metric and "train_base" not in metric]
     assert [metric.removeprefix("tiny, batch 2") for metric in timed] == [
         ", all activations kept: training",
         ", all activations kept: model FLOPs",
@@ -37,6 +37,12 @@ def test_dry_run_measures_the_autoencoder_on_footage_of_its_size(found, size):
     assert 0 < values[f"{label}: PSNR of pictures"] < 30  # after two steps
     assert values[f"{label}: values to a latent value"] == TINY.clip.frames * 3 / (16 * 3) * 4**2
     assert f"{label}: shape, detected after the autoencoders" in values
+
+
+def test_dry_run_gives_the_trainers_own_account(found):
+    label = "tiny, train_base, 2 steps of 2"
+    assert found[f"{label}: training"].value > 0
+    assert 0 <= found[f"{label}: waiting for batches"].value < 1
 
 
 def test_flops_a_second_are_those_of_the_clips_a_second():

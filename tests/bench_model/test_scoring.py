@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.model.autoencoder import psnr_of
 from benchmarks.model.following import BARS, attribute_rows, extra_false_onsets, sync_rows
+from benchmarks.model.rebuilt import psnr_of
 from benchmarks.model.scoring import bound, jobs, share_row
 from benchmarks.model.tutorial import score_rows
 from benchmarks.report import Row
