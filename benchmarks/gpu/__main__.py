@@ -41,22 +41,23 @@ def parser() -> argparse.ArgumentParser:
     return arguments
 
 
-def rows(options: argparse.Namespace, used_seed: int) -> Iterator[Row]:
-    """The sections of each size."""
+def sections(options: argparse.Namespace, used_seed: int) -> Iterator[tuple[str, Iterator[Row]]]:
+    """Names and rows of the chosen sections; the rows of one must be taken before the next is asked for."""
     runtime = RuntimeConfig(
         accelerator=options.accelerator,
         bfloat16=True,
         compile=not options.no_compile,
         compile_region="blocks",
     )
+    eager = runtime.model_copy(update={"compile": False})
     for name in options.sizes:
         batch = options.batch or _BATCHES[name]
         size = _SIZES[name]
-        eager = runtime.model_copy(update={"compile": False})
         if "training" in options.sections:
-            yield from training.rows(name, size, runtime, batch=batch, steps=options.steps, seed=used_seed)
+            measured = training.rows(name, size, runtime, batch=batch, steps=options.steps, seed=used_seed)
+            yield f"{name} training", measured
         if "sampling" in options.sections:
-            yield from sampling.rows(name, size, eager, batch=batch, seed=used_seed)
+            yield f"{name} sampling", sampling.rows(name, size, eager, batch=batch, seed=used_seed)
         if "stages" in options.sections:
             lengths = stages.Lengths(
                 clips=options.clips,
@@ -65,13 +66,14 @@ def rows(options: argparse.Namespace, used_seed: int) -> Iterator[Row]:
                 base_steps=options.base_steps,
                 base_batch=batch,
             )
-            yield from stages.rows(name, size, runtime, lengths=lengths, seed=used_seed)
+            yield from stages.sections(name, size, runtime, lengths=lengths, seed=used_seed)
 
 
 def main() -> None:
     options = parser().parse_args()
     used = seed(DEFAULT_SEED)
-    publish("gpu", list(rows(options, used)), used_seed=used)
+    for title, rows in sections(options, used):
+        publish("gpu", list(rows), used_seed=used, section=title)
 
 
 if __name__ == "__main__":

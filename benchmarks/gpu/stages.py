@@ -28,6 +28,7 @@ from veo_core.train.base import BaseTraining
 from veo_core.train.encode_latents import LatentEncoding
 from veo_core.train.journal import throughput_of
 from veo_core.train.runtime import Runtime, RuntimeConfig
+from veo_core.train.throughput import Throughput
 from veo_core.train.video_vae import VideoVAETraining
 
 _LEAST_PSNR, _MOST_COMPRESSED, _MOST_WAITING = 30.0, 48.0, 0.05
@@ -51,7 +52,9 @@ class Lengths:
     base_batch: int
 
 
-def rows(name: str, size: Size, runtime: RuntimeConfig, *, lengths: Lengths, seed: int) -> Iterator[Row]:
+def sections(
+    name: str, size: Size, runtime: RuntimeConfig, *, lengths: Lengths, seed: int
+) -> Iterator[tuple[str, Iterator[Row]]]:
     """Scores of the picture autoencoder, then speed and waiting of the base model's training."""
     clip = size.clip.model_copy(update={"video": size.video_vae.factors})
     eager = runtime.model_copy(update={"compile": False})
@@ -78,7 +81,7 @@ def rows(name: str, size: Size, runtime: RuntimeConfig, *, lengths: Lengths, see
             context=context("train_video_vae"),
         )
         label = f"{name}, {{}} size, after {lengths.picture_steps} steps of {lengths.picture_batch}"
-        yield from _picture_rows(label, pictures, held, clip, eager, store, seed)
+        yield f"{name} autoencoder", _picture_rows(label, pictures, held, clip, eager, store, seed)
 
         sounds = audio_vae.run(
             dataset=dataset,
@@ -99,13 +102,16 @@ def rows(name: str, size: Size, runtime: RuntimeConfig, *, lengths: Lengths, see
             **size.base.model_dump(), steps=lengths.base_steps, batch=lengths.base_batch, runtime=runtime
         )
         base.run(latents=latents, config=config, context=training)
-        speed = throughput_of(training)
-        words = f"{name}, train_base, {lengths.base_steps} steps of {lengths.base_batch}"
-        yield Row(f"{words}: training", speed.clips_per_second, "clips/s")
-        assert speed.waiting is not None
-        yield Row(f"{words}: waiting for batches", speed.waiting, "share", target=_MOST_WAITING, op="<=")
-        if speed.mfu is not None:
-            yield Row(f"{words}: model FLOPs utilisation", speed.mfu, "share")
+        words = f"{name}, {lengths.base_steps} steps of {lengths.base_batch}"
+        yield f"{name} train_base", _speed_rows(words, throughput_of(training))
+
+
+def _speed_rows(words: str, speed: Throughput) -> Iterator[Row]:
+    yield Row(f"{words}: training", speed.clips_per_second, "clips/s")
+    assert speed.waiting is not None
+    yield Row(f"{words}: waiting for batches", speed.waiting, "share", target=_MOST_WAITING, op="<=")
+    if speed.mfu is not None:
+        yield Row(f"{words}: model FLOPs utilisation", speed.mfu, "share")
 
 
 def _picture_rows(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.gpu.__main__ import TINY, parser, rows
+from benchmarks.gpu.__main__ import TINY, parser, sections
 from benchmarks.gpu.training import measure
 from benchmarks.report import Row
 from veo_core.models.flops import training_flops, transformer_flops
@@ -10,14 +10,15 @@ from veo_core.train.runtime import RuntimeConfig
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[str, Row]:
+def found() -> dict[str, dict[str, Row]]:
     command = "--sizes tiny --accelerator cpu --steps 2 --no-compile --sections training sampling stages"
     command += " --clips 8 --picture-steps 2 --picture-batch 2 --base-steps 2"
-    return {row.metric: row for row in rows(parser().parse_args(command.split()), 1)}
+    chosen = sections(parser().parse_args(command.split()), 1)
+    return {name: {row.metric: row for row in rows} for name, rows in chosen}
 
 
 def test_dry_run_gives_throughput_flops_memory_and_sampling_time(found):
-    timed = [metric for metric in found if "size" not in metric and "train_base" not in metric]
+    timed = found["tiny training"] | found["tiny sampling"]
     assert [metric.removeprefix("tiny, batch 2") for metric in timed] == [
         ", all activations kept: training",
         ", all activations kept: model FLOPs",
@@ -27,12 +28,12 @@ def test_dry_run_gives_throughput_flops_memory_and_sampling_time(found):
         ", activation checkpointing: peak memory",
         ": a clip in 16 steps with guidance",
     ]
-    assert all(found[metric].value > 0 for metric in timed)
+    assert all(row.value > 0 for row in timed.values())
 
 
 @pytest.mark.parametrize("size", ["base", "full"])
 def test_dry_run_measures_the_autoencoder_on_footage_of_its_size(found, size):
-    values = {metric: row.value for metric, row in found.items() if metric.startswith(f"tiny, {size} size")}
+    values = {metric: row.value for metric, row in found["tiny autoencoder"].items()}
     label = f"tiny, {size} size, after 2 steps of 2"
     assert 0 < values[f"{label}: PSNR of pictures"] < 30  # after two steps
     assert values[f"{label}: values to a latent value"] == TINY.clip.frames * 3 / (16 * 3) * 4**2
@@ -40,9 +41,9 @@ def test_dry_run_measures_the_autoencoder_on_footage_of_its_size(found, size):
 
 
 def test_dry_run_gives_the_trainers_own_account(found):
-    label = "tiny, train_base, 2 steps of 2"
-    assert found[f"{label}: training"].value > 0
-    assert 0 <= found[f"{label}: waiting for batches"].value < 1
+    speed = found["tiny train_base"]
+    assert speed["tiny, 2 steps of 2: training"].value > 0
+    assert 0 <= speed["tiny, 2 steps of 2: waiting for batches"].value < 1
 
 
 def test_flops_a_second_are_those_of_the_clips_a_second():
