@@ -69,6 +69,14 @@ def test_put_bytes_after_a_write_that_was_cut_short_mends_the_object(tmp_path):
     assert store.get_bytes(store.put_bytes(b"content", ".bin")) == b"content"
 
 
+@pytest.mark.parametrize("root", ["", " "])
+def test_store_without_an_address_is_a_usage_error_and_writes_nothing(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="address is empty"):
+        Store(root)
+    assert not list(tmp_path.iterdir())
+
+
 def test_store_at_a_place_that_cannot_be_written_is_a_usage_error(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UsageError, match="cannot be written"):

@@ -44,10 +44,13 @@ class Store:
         written: whether it will be written, too. A local folder that is only read must be there.
 
     Raises:
-        UsageError: the root is not there or cannot be written, or its protocol has no driver installed.
+        UsageError: the root is empty, is not there or cannot be written, or its protocol has no driver
+            installed.
     """
 
     def __init__(self, root: str, *, written: bool = True) -> None:
+        if not root.strip():  # fsspec takes it for the working directory
+            raise UsageError("store: its address is empty; name a folder or a URI, or . for this folder")
         self.root = root
         self._opened: tuple[int, Any] | None = None
         try:
