@@ -10,7 +10,7 @@ RUN ?= latest
 WEB := veo_core/explorer/web
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup setup-dev run curate images push submit submit-kfp serve test test-slow test-xla bench bench-curate bench-model bench-ablate bench-watermark bench-serve bench-eval bench-safety bench-explorer bench-lineage compile lint check-infra web screenshots ui lock report clean
+.PHONY: help setup setup-dev run curate images push submit submit-kfp serve test test-thorough test-slow test-xla bench bench-curate bench-model bench-ablate bench-watermark bench-serve bench-eval bench-safety bench-explorer bench-lineage compile lint check-infra web screenshots ui lock report clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -51,8 +51,11 @@ ui: setup ## look at the runs in a browser; ARGS="--runs FOLDER ... --port 8765"
 serve: setup ## the registered local model and a page to try it, at http://127.0.0.1:8080; ARGS="--port 8000"
 	@$(BIN)/python -m veo_core.serve --prompt-filter world --sampler "{solver: unipc}" $(ARGS)
 
-test: setup-dev ## the tests, 25 to 30 minutes on 2 cores
-	@$(BIN)/python -m pytest -m "not slow and not xla" -n 2 --dist loadscope $(ARGS)
+test: setup-dev ## the tests, 15 minutes on 2 cores
+	@$(BIN)/python -m pytest -m "not thorough and not slow and not xla" -n 2 --dist loadscope $(ARGS)
+
+test-thorough: setup-dev ## those that take ten seconds or more each: kills, replays, several processes and machines
+	@$(BIN)/python -m pytest -m thorough -n 2 --dist loadscope $(ARGS)
 
 test-slow: setup-dev ## the tests that take minutes each
 	@$(BIN)/python -m pytest -m slow $(ARGS)

@@ -208,6 +208,7 @@ def test_stage_result_is_the_same_on_ray(square: StageRunner) -> None:
     assert square.manifest.digest == alone
 
 
+@pytest.mark.thorough
 def test_what_the_user_can_mend_is_one_line_on_ray_too(square: StageRunner) -> None:
     process = square("--executor", "ray", config={"upto": 100}, workers=2)
     assert process.returncode == 2

@@ -8,6 +8,8 @@ from benchmarks.report import Row
 from veo_core.models.flops import training_flops, transformer_flops
 from veo_core.train.runtime import RuntimeConfig
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, dict[str, Row]]:

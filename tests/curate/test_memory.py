@@ -19,6 +19,7 @@ def repeated(curated, stage, count):
     return manifest_of(curated.store, many)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("stage", "before"), [("describe", "prepare"), ("quality_filter", "safety_filter")])
 def test_stage_remembers_little_of_each_clip(curated, judge, monkeypatch, stage, before):
     monkeypatch.setenv("OPENAI_BASE_URL", judge.url)

@@ -23,6 +23,7 @@ def test_mutants_are_equal_for_equal_seeds_and_all_different():
     assert len(set(files.values())) == 24
 
 
+@pytest.mark.thorough
 def test_hundred_mutated_files_cost_nothing_but_themselves(tmp_path):
     check(tmp_path, 1, 100)
 

@@ -61,6 +61,7 @@ def slow_judge(tmp_path, monkeypatch):
         yield judge
 
 
+@pytest.mark.thorough
 def test_describe_when_killed_repeats_no_finished_request(curated, slow_judge, tmp_path):
     clips = manifest_of(curated.store, curated.clips("dedup")[:CLIPS])
     config = {"judge": {"max_in_flight": 4}, "prompt": "What is seen?"}
@@ -89,6 +90,7 @@ def copy_objects(source: Store, target: Store, manifest: Manifest) -> None:
             target.put_bytes(source.get_bytes(frame), ".jpg")
 
 
+@pytest.mark.thorough
 def test_prepare_when_killed_goes_on_with_the_shards_that_are_left(curated, tmp_path):
     collected = curated.store.get_table(curated.manifests["collect"].tables["sources"], Source)
     table = curated.store.put_table(collected[:CLIPS], Source)

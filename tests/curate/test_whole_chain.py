@@ -30,6 +30,7 @@ def own_judge(tmp_path):
         yield judge
 
 
+@pytest.mark.thorough
 def test_curation_that_is_killed_gives_what_it_gives_undisturbed_and_repeats_no_finished_request(
     tmp_path, judge, own_judge
 ):
@@ -44,6 +45,7 @@ def test_curation_that_is_killed_gives_what_it_gives_undisturbed_and_repeats_no_
     assert (damage.kills, damage.repeated) == (len(kills), 0)
 
 
+@pytest.mark.thorough
 def test_curation_with_a_failing_server_loses_nothing_and_keeps_no_error_as_an_answer(
     tmp_path, judge, own_judge
 ):
@@ -62,6 +64,7 @@ def test_curation_with_a_failing_server_loses_nothing_and_keeps_no_error_as_an_a
     assert not [d for stage in STAGES if asks(stage) for d in faulty.ledger(stage) if d.verdict == "failed"]
 
 
+@pytest.mark.thorough
 def test_curation_in_one_process_in_parts_in_a_pool_and_on_ray_gives_equal_manifests(tmp_path, judge):
     world = WorldSpec(clips=40, seed=63, flaws=0.4)
     ways = {

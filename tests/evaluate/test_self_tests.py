@@ -17,7 +17,7 @@ FOOTAGE = {"world": world_footage, "impacts": impact_footage}
         pytest.param(
             ladder,
             id=f"{ladder.name} {ladder.footage}",
-            marks=[] if ladder.name in FAST else [pytest.mark.slow],
+            marks=pytest.mark.thorough if ladder.name in FAST else pytest.mark.slow,
         )
         for ladder in LADDERS
     ],

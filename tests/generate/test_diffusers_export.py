@@ -113,6 +113,7 @@ def test_saved_pipeline_when_loaded_and_saved_again_then_its_files_are_equal(pip
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
+@pytest.mark.thorough
 def test_diffusers_loads_the_folder_in_a_new_process_by_its_own_pipeline_file(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path))
     code = (

@@ -117,6 +117,7 @@ def test_sigterm_on_one_of_two_machines_saves_on_both_and_a_rerun_ends_the_same(
     assert rerun.calls == CONFIG.steps - 7
 
 
+@pytest.mark.thorough
 def test_bad_input_of_one_process_is_told_by_it_and_starts_nothing_anew(root):
     codes, log = ends(start("--processes", "2", *run(root, "--rank", "1", "--at", "3", "misuse")))
     assert codes == [2], log

@@ -98,6 +98,7 @@ def test_stage_on_two_machines_gives_the_step_the_outputs_that_one_process_makes
     assert trainer["env"] == [{"name": "AWS_SECRET_ACCESS_KEY", "valueFrom": secret}]
 
 
+@pytest.mark.thorough
 def test_failed_machine_gives_the_step_its_exit_code_and_last_lines(cluster, asked):
     cluster.program = python(
         "print('machine', os.environ['PET_NODE_RANK'])\n"
@@ -112,6 +113,7 @@ def test_failed_machine_gives_the_step_its_exit_code_and_last_lines(cluster, ask
     assert cluster.deleted
 
 
+@pytest.mark.thorough
 def test_bad_input_ends_the_step_while_other_machines_still_run(cluster, asked):
     cluster.program = python("if os.environ['PET_NODE_RANK'] == '0': time.sleep(600)\nsys.exit(2)")
     _, errors = (process := step(cluster, *asked)).communicate()
@@ -119,6 +121,7 @@ def test_bad_input_ends_the_step_while_other_machines_still_run(cluster, asked):
     assert "error: TrainJob of base: bad input; machine 1 ended with code 2" in errors
 
 
+@pytest.mark.thorough
 def test_preempted_machines_give_the_step_the_retry_code(cluster, asked):
     cluster.program = python("sys.exit(143 if os.environ['PET_NODE_RANK'] == '1' else 1)")
     process = step(cluster, *asked)
@@ -171,6 +174,7 @@ def test_sigterm_on_the_step_deletes_the_job(cluster, asked, creation_delay):
     assert all(pod.wait() == -signal.SIGTERM for pod in cluster.processes.values())
 
 
+@pytest.mark.thorough
 def test_busy_api_server_does_not_fail_the_step(cluster, asked):
     cluster.program = python("print('done'); sys.exit(7)")
     process = step(cluster, *asked)

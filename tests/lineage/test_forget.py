@@ -390,6 +390,7 @@ class FailingStore(Store):
         super()._remove(path)
 
 
+@pytest.mark.thorough
 def test_attempt_that_was_killed_anywhere_is_finished_by_the_next_one(tmp_path):
     def attempt(folder: Path, steps: int) -> bool:
         place = Place(folder)

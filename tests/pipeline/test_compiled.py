@@ -45,6 +45,7 @@ def dags(ir: dict[str, Any]) -> list[dict[str, Any]]:
     return [ir["root"]["dag"], *components]
 
 
+@pytest.mark.thorough
 def test_committed_ir_equals_a_fresh_compile(tmp_path: Path) -> None:
     for target, pipeline in itertools.product(committed_targets(), PIPELINES):
         compile_target(target, pipeline, tmp_path / "fresh.yaml")

@@ -10,6 +10,7 @@ def digests(place: Workplace) -> dict[str, str]:
     return {name: task.output_parameters["digest"] for name, task in place.tasks().items()}
 
 
+@pytest.mark.thorough
 def test_curation_ends_with_a_dataset_trains_nothing_and_reuses_what_a_whole_run_curated(finished, tmp_path):
     place = Workplace(tmp_path, subcommand="curate")
     process = place.run("--root", finished.store.root)

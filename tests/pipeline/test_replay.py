@@ -54,6 +54,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.thorough
 def test_replay_with_another_prompt_is_equal_before_it_and_names_it(finished: Workplace) -> None:
     found, process = replay(
         finished,
@@ -73,6 +74,7 @@ def test_replay_with_another_prompt_is_equal_before_it_and_names_it(finished: Wo
     assert ("parameter", "config.prompt") in [(c.kind, c.name) for c in found.stage("describe").causes]
 
 
+@pytest.mark.thorough
 def test_replay_runs_the_recorded_commit_whatever_the_checkout_holds_now(
     finished: Workplace, library: Path, tmp_path: Path
 ) -> None:
@@ -120,6 +122,7 @@ def test_replay_that_is_ended_leaves_no_file_and_no_process(
     assert not mine.processes()
 
 
+@pytest.mark.thorough
 def test_replay_with_a_changed_library_file_names_the_file(finished: Workplace, library: Path) -> None:
     path = library / "veo_core" / "curate" / "collect.py"
     source = path.read_text()
@@ -136,6 +139,7 @@ def test_replay_with_a_changed_library_file_names_the_file(finished: Workplace, 
     assert ("code", "veo_core/curate/collect.py") in [(c.kind, c.name) for c in found.stage("collect").causes]
 
 
+@pytest.mark.thorough
 def test_replay_with_an_input_clip_changed_in_place_names_the_clip(
     finished: Workplace, tmp_path: Path
 ) -> None:

@@ -102,6 +102,7 @@ def test_changed_caption_prompt_reruns_describe_and_only_what_depends_on_its_out
     assert not executed & {"collect", "prepare"}
 
 
+@pytest.mark.thorough
 def test_touched_library_file_invalidates_only_the_stages_that_import_it(
     finished: Workplace, tmp_path: Path
 ) -> None:
@@ -119,7 +120,9 @@ def test_touched_library_file_invalidates_only_the_stages_that_import_it(
 @pytest.mark.parametrize(
     ("subcommand", "sent", "times"),
     [
-        pytest.param("curate", signal.SIGKILL, 3, id="curation-SIGKILL-three-times"),
+        pytest.param(
+            "curate", signal.SIGKILL, 3, id="curation-SIGKILL-three-times", marks=pytest.mark.thorough
+        ),
         pytest.param("run", signal.SIGKILL, 10, id="SIGKILL-ten-times", marks=pytest.mark.slow),
         pytest.param("run", signal.SIGINT, 10, id="ctrl-c-ten-times", marks=pytest.mark.slow),
     ],

@@ -196,6 +196,7 @@ def command(evidence: Evidence, folder: Path, config: dict[str, Any]) -> list[st
     return [sys.executable, "-m", "veo_core.registry.register", *arguments]
 
 
+@pytest.mark.thorough
 def test_process_killed_during_an_upload_and_started_again_waits_for_that_upload(vertex, evidence, tmp_path):
     vertex.polls = 1000
     arguments = command(evidence, tmp_path, registry(vertex))

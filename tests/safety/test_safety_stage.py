@@ -272,6 +272,7 @@ def test_refusals_count_as_unsafe_and_close_the_gate(bench, judge_server):
     assert "unsafe_outputs" in reasons
 
 
+@pytest.mark.thorough
 def test_malformed_answers_count_as_unsafe_and_never_as_safe(bench, judge_server):
     for index in range(8):
         bench.add(index)

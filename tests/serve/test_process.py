@@ -26,6 +26,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "veo-tiny"
 
 
+@pytest.mark.thorough
 def test_vertex_environment_is_all_that_a_container_needs(exported, judge, tmp_path):
     routes = {
         "AIP_HEALTH_ROUTE": "/v1/endpoints/1/deployedModels/2",

@@ -8,6 +8,7 @@ from buckets import fault_counts, gcs_bucket, s3_bucket
 from veo_core.storage import Store
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("bucket", "variable"), [(s3_bucket, "AWS_ENDPOINT_URL"), (gcs_bucket, "STORAGE_EMULATOR_HOST")]
 )

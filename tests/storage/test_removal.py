@@ -31,6 +31,7 @@ def test_objects_and_marks_are_listed_until_they_are_removed(store):
     assert store.get_mark("stage/key/1") is None
 
 
+@pytest.mark.thorough
 def test_source_is_forgotten_in_a_bucket(bucket, tmp_path):
     run = CuratedRun(Store(bucket), tmp_path / "runs", count=14).write()
     clip = run.kept[3]

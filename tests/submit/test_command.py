@@ -23,6 +23,7 @@ def test_a_dry_run_prints_what_would_be_sent_where_and_its_cost(submit_vertex, m
         assert expected in outcome.out, expected
 
 
+@pytest.mark.thorough
 def test_a_profile_s_registry_gets_the_models(submit_vertex, submit_kfp):
     outcome = submit_vertex("--dry-run", "--set=register.registry.alias=approved", model_registry=True)
     for expected in (

@@ -16,6 +16,7 @@ from veo_core.train import video_vae
 from veo_core.train.video_vae import VideoVAELearner, VideoVAETraining, halved
 
 
+@pytest.mark.thorough
 def test_stage_with_a_discriminator_publishes_the_autoencoder_alone(store, dataset):
     config = VideoVAETraining.model_validate(
         {

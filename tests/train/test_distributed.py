@@ -44,6 +44,7 @@ def files_of(manifest: Manifest, store: Store) -> tuple[dict[str, torch.Tensor],
     return load(store.get_bytes(manifest.files["weights"])), [json.loads(line) for line in lines]
 
 
+@pytest.mark.thorough
 def test_base_model_trained_by_two_processes_equals_that_of_one(tmp_path, store):
     latents = made_latents(store)
     alone = base.run(
@@ -101,6 +102,7 @@ def test_latents_and_clips_shared_by_two_processes_equal_those_of_one(tmp_path, 
         assert made[0] == made[1]
 
 
+@pytest.mark.thorough
 def test_run_goes_on_in_another_number_of_processes(tmp_path):
     """Steps 1 to 7 in one process, to 14 in two, the rest in one again."""
     whole, store = SmallRun(), Store(str(tmp_path / "stopped"))

@@ -148,6 +148,7 @@ def test_average_of_the_marks_of_many_clips_neither_forges_nor_removes_a_mark():
     assert read(marked - average, rate, indices=range(16)).p_value < 1e-6
 
 
+@pytest.mark.thorough
 def test_unmarked_sounds_raise_no_alarm_and_p_values_are_no_smaller_than_they_say():
     p_values = []
     for number in range(60):
