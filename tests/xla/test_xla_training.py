@@ -22,7 +22,7 @@ pytestmark = pytest.mark.xla
 
 TINY = {
     "batch": 4, "log_every": 1, "warmup": 0, "text_length": 8, "learning_rate": 1e-2,
-    "width": 32, "depth": 1, "heads": 2,
+    "width": 32, "depth": 1, "heads": 2, "local_width": 8, "local_depth": 1,
 }  # fmt: skip
 
 
