@@ -29,10 +29,7 @@ _WORDS = Vocabulary(words=tuple(f"word{number}" for number in range(4096)))
 def rows(
     name: str, size: Size, runtime: RuntimeConfig, *, batch: int, steps: int, seed: int
 ) -> Iterator[Row]:
-    """Speed and peak memory with all activations kept and with activation checkpointing.
-
-    The target of utilisation is for the first: what checkpointing computes again counts for nothing there.
-    """
+    """Speed and peak memory with all activations kept and with activation checkpointing."""
     for recompute in (0, 1):
         config = runtime.model_copy(update={"recompute": recompute})
         how = "activation checkpointing" if recompute else "all activations kept"
@@ -42,7 +39,7 @@ def rows(
         assert speed.tflops is not None
         yield Row(f"{label}: model FLOPs", speed.tflops, "TFLOP/s")
         if speed.mfu is not None:
-            target = _UTILISATION if size.base.width >= _WIDE and not recompute else None
+            target = _UTILISATION if size.base.width >= _WIDE else None
             yield Row(f"{label}: model FLOPs utilisation", speed.mfu, "share", target=target)
         yield Row(f"{label}: peak memory", speed.peak_memory / 2**30, "GiB")
 
