@@ -61,7 +61,7 @@ test-slow: setup-dev ## the tests that take minutes each
 	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-xla: ## a few training steps on torch-xla's CPU backend, in an environment of its own
-	@PYTHON="$(PYTHON)" tests/xla/run
+	@PYTHON="$(PYTHON)" tests/xla/run $(ARGS)
 
 bench: setup-dev ## the world's benchmark; QUICK=1 for a shorter run, SEED= for other inputs
 	@$(BIN)/python -m benchmarks.world

@@ -62,7 +62,7 @@ class SmallRun:
     def __init__(self, config: FitConfig = CONFIG, model: nn.Module | None = None) -> None:
         self.config, self.runtime = config, Runtime(config.runtime)
         torch.manual_seed(0)
-        self.model = model or Residual()
+        self.model = self.runtime.place(model or Residual())
         self.calls = 0
         self.at: dict[int, str | BaseException] = {}
         self.drawn: list[str] = []

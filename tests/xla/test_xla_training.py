@@ -12,14 +12,18 @@ from veo_core.records.manifest import Manifest
 from veo_core.stage import Context
 from veo_core.storage import Store
 from veo_core.train import base
+from veo_core.train.loop import FitConfig
 from veo_core.train.runtime import Runtime, RuntimeConfig
+from veo_core.train.state import TrainingState
 
 sys.path.append(str(Path(__file__).parents[1] / "train"))
 
 from made_latents import made_latents
+from small_run import CONFIG, Residual, SmallRun
 
 pytestmark = pytest.mark.xla
 
+RUNTIME = {"accelerator": "xla", "bfloat16": False}
 TINY = {
     "batch": 4, "log_every": 1, "warmup": 0, "text_length": 8, "learning_rate": 1e-2,
     "width": 32, "depth": 1, "heads": 2, "local_width": 8, "local_depth": 1,
@@ -33,7 +37,7 @@ def store(tmp_path):
 
 def train(accelerator: str, store: Store, steps: int = 3, **changes) -> Manifest:
     """The stage's manifest after so many steps of the base model."""
-    runtime = {"accelerator": accelerator, "bfloat16": False}
+    runtime = {**RUNTIME, "accelerator": accelerator}
     config = base.BaseTraining.model_validate({**TINY, "steps": steps, "runtime": runtime, **changes})
     context = Context(stage="base", store=store, seed=0, key=accelerator, workers=1)
     return base.run(latents=made_latents(store), config=config, context=context)
@@ -41,6 +45,11 @@ def train(accelerator: str, store: Store, steps: int = 3, **changes) -> Manifest
 
 def history(manifest: Manifest, store: Store) -> list[dict[str, float]]:
     return [json.loads(line) for line in store.get_bytes(manifest.files["history"]).splitlines()]
+
+
+def small_run(optimiser: str) -> SmallRun:
+    config = {**CONFIG.model_dump(), "steps": 6, "log_every": 1, "optimiser": optimiser, "runtime": RUNTIME}
+    return SmallRun(FitConfig.model_validate(config), Residual(width=16))
 
 
 def sharding_of(tensor: torch.Tensor) -> str:
@@ -56,7 +65,7 @@ def test_batches_and_weights_are_laid_over_all_devices():
     assert runtime.devices == torch_xla.runtime.global_runtime_device_count() == 4
     assert "devices=[4,1]" in sharding_of(runtime.shard(torch.randn(8, 3)))
     layer = runtime.place(torch.nn.Linear(3, 8))
-    runtime.spread(layer)
+    runtime.spread(layer.parameters())
     assert "devices=[4,1]" in sharding_of(layer.weight)
 
 
@@ -76,11 +85,48 @@ def test_three_steps_on_xla_equal_those_of_eager_pytorch(store, optimiser):
         torch.testing.assert_close(found[name], weight, atol=tolerance, rtol=0)
 
 
-def test_further_steps_on_xla_compile_nothing_new(tmp_path):
+@pytest.mark.parametrize("optimiser", ["adamw", "muon"])
+def test_a_step_s_program_is_compiled_once_also_for_a_run_that_goes_on(tmp_path, monkeypatch, optimiser):
+    import torch_xla
     import torch_xla.debug.metrics as metrics
 
-    train("xla", Store(str(tmp_path / "first")))
-    metrics.clear_all()
-    train("xla", Store(str(tmp_path / "second")), steps=5)
-    assert metrics.metric_data("ExecuteTime")[0] >= 5
-    assert metrics.metric_data("CompileTime") is None
+    compiled, sync = [], torch_xla.sync
+
+    def counted(*args, **kwargs) -> None:
+        before = compilations()
+        sync(*args, **kwargs)
+        compiled.append(compilations() - before)
+
+    def compilations() -> int:
+        return (metrics.metric_data("CompileTime") or (0,))[0]
+
+    monkeypatch.setattr(torch_xla, "sync", counted)
+    run = small_run(optimiser)
+    run.at = {4: KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        run.fit(Store(str(tmp_path)))
+    assert compiled == [1, 1, 0, 0]  # moments, then steps
+    compiled.clear()
+    small_run(optimiser).fit(Store(str(tmp_path)))
+    assert compiled[2:] == [0, 0]  # after the moments put back and the first step
+
+
+def test_moments_are_laid_over_devices_like_the_weights(tmp_path, monkeypatch):
+    layouts = []
+
+    def looked_at(self: TrainingState, rate: float, clip: float) -> torch.Tensor:
+        named = {name: sharding_of(tensor) for name, tensor in self.tensors().items() if tensor.dim()}
+        layouts.append({(name.split("/")[1], layout) for name, layout in named.items()})
+        return step(self, rate, clip)
+
+    step = TrainingState.step
+    monkeypatch.setattr(TrainingState, "step", looked_at)
+    run = small_run("muon")
+    run.at = {3: KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        run.fit(Store(str(tmp_path)))
+    small_run("muon").fit(Store(str(tmp_path)))
+    assert len(layouts) == 6
+    for found in layouts:
+        assert len(found) == len(run.model.state_dict())  # one layout for a weight, its average and moments
+        assert dict(found)["blocks.0.rise.weight"].startswith("{devices=[4,1]")

@@ -113,6 +113,7 @@ def fit(
         refuse_other_config(note["config"], config, context)
         state.restore(tensors)
         history, tally, learned = note["history"], Tally(runtime, note["tally"]), note["learned"]
+    runtime.lay_moments(optimisers)
     journal = Journal(context, runtime, learned)
     meter = Meter(config.batch * config.accumulate, runtime, flops_per_clip, waited)
 
@@ -147,8 +148,8 @@ def fit(
                     scalars[name] = scalars.get(name, 0.0) + value.detach() / config.accumulate
                 names += batch_names() if batch_names else ()
             rate = learning_rate(step, config)
-            norm = state.step(rate, config.clip)
-            state.follow(min(config.ema, (1 + step) / (10 + step)))
+            norm = state.step(runtime.varying(rate), config.clip)
+            state.follow(runtime.varying(1.0 - min(config.ema, (1 + step) / (10 + step))))
             tally.add({**scalars, "gradient": norm}, names)
             runtime.step_done()
             step += 1

@@ -48,7 +48,7 @@ class StackedMuon(torch.optim.Muon):
                     p = weights[index]
                     rate = group["lr"] * 0.2 * max(p.shape) ** 0.5
                     p.mul_(1.0 - group["lr"] * group["weight_decay"])
-                    p.add_(update if p.shape[0] <= p.shape[1] else update.mT, alpha=-rate)
+                    p.sub_(rate * (update if p.shape[0] <= p.shape[1] else update.mT).to(p.dtype))
 
     def _directions(self, weights: list[Tensor], momentum: float, *, nesterov: bool) -> list[Tensor]:
         gradients = [p.grad for p in weights if p.grad is not None]

@@ -43,8 +43,7 @@ def build_optimisers(
         matrices = [p for name, p in named if p.dim() == 2 and p.requires_grad and "modulate" not in name]
         if not matrices:
             raise UsageError(f"optimiser: {type(model).__name__} has no blocks with matrices; use adamw")
-        whole = runtime.world == 1 and runtime.accelerator != "xla"  # slices cannot be stacked
-        muon = StackedMuon if whole else torch.optim.Muon
+        muon = StackedMuon if runtime.world == 1 else torch.optim.Muon  # slices cannot be stacked
         optimisers.append(
             muon(
                 [{"params": matrices, "scale": muon_scale}],
@@ -60,5 +59,9 @@ def build_optimisers(
         {"params": [p for p in weights if p.dim() <= 1], "weight_decay": 0.0, "scale": 1.0},
     ]
     fused = runtime.accelerator in ("cpu", "cuda")
-    optimisers.append(torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.99), fused=fused))
+    # XLA's program is to have no numbers of the host that change: see Runtime.varying
+    counted = runtime.accelerator == "xla"
+    optimisers.append(
+        torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.99), fused=fused, capturable=counted)
+    )
     return optimisers

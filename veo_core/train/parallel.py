@@ -50,7 +50,7 @@ def parallelize(model: nn.Module, runtime: Runtime) -> None:
     if runtime.world > 1:
         _shard(model, blocks, runtime)
     elif runtime.accelerator == "xla":
-        runtime.spread(model)
+        runtime.spread(model.parameters())
 
 
 def _replace_forward(module: nn.Module, forward: Any) -> None:

@@ -15,7 +15,7 @@ import resource
 import shutil
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -24,6 +24,7 @@ import torch
 import torch.distributed as dist
 from pydantic import Field
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from veo_core.errors import UsageError
 from veo_core.records.base import Record
@@ -163,11 +164,34 @@ class Runtime:
             return _laid_out(self.send(tensor), self.devices)
         return self.send(tensor.chunk(self.world)[self.rank])
 
-    def spread(self, model: nn.Module) -> None:
-        """Lay weights over XLA's devices by their first dimension, where that can be cut equally."""
-        for parameter in model.parameters():
-            if self.devices > 1 and parameter.dim() and len(parameter) % self.devices == 0:
-                _laid_out(parameter, self.devices)
+    def spread(self, tensors: Iterable[Tensor]) -> None:
+        """Lay tensors over XLA's devices by their first dimension; whole where it cannot be cut equally."""
+        for tensor in tensors:
+            if self.devices > 1 and tensor.dim():
+                _laid_out(tensor, self.devices, cut=len(tensor) % self.devices == 0)
+
+    def varying(self, number: float) -> float | Tensor:
+        """A number that changes from step to step, for arithmetic on the device.
+
+        XLA gets a scalar of the device. Numbers of the host are inputs of its program too, but equal ones are
+        one input: where a number meets another by chance, the program is another and is compiled anew.
+        """
+        return number if self.accelerator != "xla" else torch.tensor(number).to(self.device)
+
+    def lay_moments(self, optimisers: Sequence[Optimizer]) -> None:
+        """Under XLA, lay the moments of optimisers over its devices like the weights, before the first step.
+
+        Left to the first step, new ones would be made inside that step's program, whole on each device. The
+        second step, which has them as inputs, would be another program: compiled anew, in minutes.
+        """
+        if self.accelerator != "xla":
+            return
+        for optimiser in optimisers:
+            if not optimiser.state:
+                _make_moments(optimiser)
+            for moments in optimiser.state.values():
+                self.spread(moments.values())
+        self.step_done()
 
     def step_done(self) -> None:
         """Mark the end of a training step; XLA compiles and runs what it traced since the last one."""
@@ -299,9 +323,28 @@ def _xla_mesh(devices: int) -> Any:
     return spmd.Mesh(list(range(devices)), (devices,), ("data",))
 
 
-def _laid_out(tensor: Tensor, devices: int) -> Tensor:
-    """`tensor` with its first dimension laid over the devices; XLA's partitioner adds the communication."""
+def _make_moments(optimiser: Optimizer) -> None:
+    """Take a step without gradient and decay, which changes no weight, and forget that it was taken."""
+    decays = [group["weight_decay"] for group in optimiser.param_groups]
+    for group in optimiser.param_groups:
+        group["weight_decay"] = 0.0
+        for p in group["params"]:
+            p.grad = torch.zeros_like(p)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    for group, decay in zip(optimiser.param_groups, decays, strict=True):
+        group["weight_decay"] = decay
+    for moments in optimiser.state.values():
+        for moment in moments.values():
+            moment.zero_()
+
+
+def _laid_out(tensor: Tensor, devices: int, *, cut: bool = True) -> Tensor:
+    """`tensor` with its first dimension laid over the devices, or whole on each; XLA's partitioner adds the
+    communication.
+    """
     import torch_xla.distributed.spmd as spmd
 
-    spmd.mark_sharding(tensor, _xla_mesh(devices), ("data", *[None] * (tensor.dim() - 1)))
+    axes = ("data" if cut else None, *[None] * (tensor.dim() - 1))
+    spmd.mark_sharding(tensor, _xla_mesh(devices), axes)
     return tensor

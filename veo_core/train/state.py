@@ -34,7 +34,7 @@ class TrainingState:
             key for key, tensor in self.tensors().items() if _weight_of(key) in names and tensor.dim()
         )
 
-    def step(self, learning_rate: float, clip: float) -> Tensor:
+    def step(self, learning_rate: float | Tensor, clip: float) -> Tensor:
         """Clip the gradient, update the weights and drop the gradient; returns its norm before the clip."""
         norm = nn.utils.clip_grad_norm_(self.weights.values(), clip)
         for optimiser in self.optimisers:
@@ -45,9 +45,11 @@ class TrainingState:
         return whole(norm.detach())
 
     @torch.no_grad()
-    def follow(self, decay: float) -> None:
-        """Move the average towards the weights."""
-        torch._foreach_lerp_(list(self.average.values()), list(self._slices.values()), 1.0 - decay)
+    def follow(self, share: float | Tensor) -> None:
+        """Move the average this share of the way towards the weights."""
+        averages, weights = list(self.average.values()), list(self._slices.values())
+        shares = [share] * len(averages) if isinstance(share, Tensor) else share
+        torch._foreach_lerp_(averages, weights, shares)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
