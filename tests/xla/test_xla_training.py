@@ -47,6 +47,12 @@ def history(manifest: Manifest, store: Store) -> list[dict[str, float]]:
     return [json.loads(line) for line in store.get_bytes(manifest.files["history"]).splitlines()]
 
 
+def compilations() -> int:
+    import torch_xla.debug.metrics as metrics
+
+    return (metrics.metric_data("CompileTime") or (0,))[0]
+
+
 def small_run(optimiser: str) -> SmallRun:
     config = {**CONFIG.model_dump(), "steps": 6, "log_every": 1, "optimiser": optimiser, "runtime": RUNTIME}
     return SmallRun(FitConfig.model_validate(config), Residual(width=16))
@@ -69,6 +75,22 @@ def test_batches_and_weights_are_laid_over_all_devices():
     assert "devices=[4,1]" in sharding_of(layer.weight)
 
 
+def test_tensors_that_lie_over_devices_are_fetched_without_compiling():
+    import torch_xla
+
+    runtime = Runtime(RuntimeConfig(accelerator="xla"))
+    tensors = {"cut": torch.randn(8, 3), "whole": torch.randn(3, 2), "scalar": torch.tensor(2.0)}
+    sent = {name: runtime.send(tensor) for name, tensor in tensors.items()}
+    runtime.spread(sent.values())
+    torch_xla.sync()
+    before = compilations()
+    fetched = runtime.to_host(sent)
+    assert compilations() == before
+    for name, tensor in tensors.items():
+        assert fetched[name].device.type == "cpu"
+        assert torch.equal(fetched[name], tensor)
+
+
 @pytest.mark.parametrize("optimiser", ["adamw", "muon"])
 def test_three_steps_on_xla_equal_those_of_eager_pytorch(store, optimiser):
     # XLA goes first: autograd learns of devices at its first backward pass.
@@ -87,20 +109,14 @@ def test_three_steps_on_xla_equal_those_of_eager_pytorch(store, optimiser):
 
 @pytest.mark.parametrize("optimiser", ["adamw", "muon"])
 def test_a_step_s_program_is_compiled_once_also_for_a_run_that_goes_on(tmp_path, monkeypatch, optimiser):
-    import torch_xla
-    import torch_xla.debug.metrics as metrics
+    compiled, step_done = [], Runtime.step_done
 
-    compiled, sync = [], torch_xla.sync
-
-    def counted(*args, **kwargs) -> None:
+    def counted(self: Runtime) -> None:
         before = compilations()
-        sync(*args, **kwargs)
+        step_done(self)
         compiled.append(compilations() - before)
 
-    def compilations() -> int:
-        return (metrics.metric_data("CompileTime") or (0,))[0]
-
-    monkeypatch.setattr(torch_xla, "sync", counted)
+    monkeypatch.setattr(Runtime, "step_done", counted)
     run = small_run(optimiser)
     run.at = {4: KeyboardInterrupt()}
     with pytest.raises(KeyboardInterrupt):

@@ -65,11 +65,11 @@ class Checkpoints:
         note: dict[str, Any],
         sharded: frozenset[str] = frozenset(),
     ) -> None:
-        """Save this process's tensors; `sharded` names those that are slices of the whole."""
+        """Save this process's tensors, on the CPU; `sharded` names those that are slices of the whole."""
         before = self._commit().checkpoints
         used = {checkpoint.slot for checkpoint in before[: KEPT - 1]}
         slot = next(slot for slot in range(KEPT) if slot not in used)
-        data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+        data = save({name: tensor.contiguous() for name, tensor in tensors.items()})
         shard = CheckpointShard(mark=self._mark(slot, self._rank), sha256=sha256_bytes(data), bytes=len(data))
         if self._first or self._world > 1:  # under XLA every host's process holds the same
             self._store.set_mark(shard.mark, data)

@@ -128,7 +128,7 @@ def fit(
         }
         with checkpoints.room():
             journal.flush()
-            checkpoints.save(step, state.tensors(), note, state.sharded)
+            checkpoints.save(step, runtime.to_host(state.tensors()), note, state.sharded)
 
     saved = time.monotonic()
     timed = step

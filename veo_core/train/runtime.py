@@ -193,6 +193,19 @@ class Runtime:
                 self.spread(moments.values())
         self.step_done()
 
+    def to_host(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors on the CPU: copies of those that were elsewhere. Waits for the device.
+
+        Tensors that lie over the XLA devices of one host are fetched piece by piece and joined: fetched whole,
+        each would be gathered by a program of its own, compiled every time.
+        """
+        if self.accelerator != "xla":
+            return {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+        import torch_xla
+
+        torch_xla.sync(wait=True)
+        return {name: _fetched(tensor.detach()) for name, tensor in tensors.items()}
+
     def step_done(self) -> None:
         """Mark the end of a training step; XLA compiles and runs what it traced since the last one."""
         if self.accelerator == "xla":
@@ -314,6 +327,20 @@ def _xla_devices() -> int:
     import torch_xla.runtime
 
     return int(torch_xla.runtime.global_runtime_device_count())
+
+
+def _fetched(tensor: Tensor) -> Tensor:
+    import torch_xla.distributed.spmd as spmd
+    import torch_xla.runtime
+
+    laid = spmd.wrap_if_sharded(tensor)
+    one_host = torch_xla.runtime.addressable_runtime_device_count() == _xla_devices()
+    if laid is tensor or laid.sharding_type != spmd.ShardingType.TILED or not one_host:
+        return tensor.cpu()
+    joined = torch.empty(tensor.shape, dtype=tensor.dtype)
+    for piece in laid.local_shards:
+        joined[piece.indices] = piece.data
+    return joined
 
 
 @functools.cache
