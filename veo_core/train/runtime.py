@@ -196,7 +196,7 @@ class Runtime:
     def to_host(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Tensors on the CPU: copies of those that were elsewhere. Waits for the device.
 
-        Tensors that lie over the XLA devices of one host are fetched piece by piece and joined: fetched whole,
+        Tensors that lie over the XLA devices of one host are fetched in pieces and joined: fetched whole,
         each would be gathered by a program of its own, compiled every time.
         """
         if self.accelerator != "xla":
