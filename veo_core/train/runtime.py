@@ -201,7 +201,7 @@ class Runtime:
         """
         if self.accelerator != "xla":
             return {name: tensor.detach().cpu() for name, tensor in tensors.items()}
-        import torch_xla
+        import torch_xla  # type: ignore[import-not-found]
 
         torch_xla.sync(wait=True)
         return {name: _fetched(tensor.detach()) for name, tensor in tensors.items()}
@@ -209,7 +209,7 @@ class Runtime:
     def step_done(self) -> None:
         """Mark the end of a training step; XLA compiles and runs what it traced since the last one."""
         if self.accelerator == "xla":
-            import torch_xla  # type: ignore[import-not-found]
+            import torch_xla
 
             torch_xla.sync()
 
@@ -330,7 +330,7 @@ def _xla_devices() -> int:
 
 
 def _fetched(tensor: Tensor) -> Tensor:
-    import torch_xla.distributed.spmd as spmd
+    import torch_xla.distributed.spmd as spmd  # type: ignore[import-not-found]
     import torch_xla.runtime
 
     laid = spmd.wrap_if_sharded(tensor)
@@ -345,7 +345,7 @@ def _fetched(tensor: Tensor) -> Tensor:
 
 @functools.cache
 def _xla_mesh(devices: int) -> Any:
-    import torch_xla.distributed.spmd as spmd  # type: ignore[import-not-found]
+    import torch_xla.distributed.spmd as spmd
 
     return spmd.Mesh(list(range(devices)), (devices,), ("data",))
 
