@@ -10,19 +10,27 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, DiffusionPipeline, HeunDiscreteScheduler, UniPCMultistepScheduler
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    DiffusionPipeline,
+    HeunDiscreteScheduler,
+    UniPCMultistepScheduler,
+)
 from PIL import Image
 from tiny_model import CLIP, WORDS, files_of, store_model, tiny_models
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
 from veo_core.errors import UsageError
-from veo_core.export.folder import export_model, load_folder, pipeline_of
+from veo_core.export.folder import export_model, load_folder
 from veo_core.export.parts import VeoTransformer, VeoVideoCodec
 from veo_core.export.pipeline import VeoPipeline
 from veo_core.generate.finish import Finisher
 from veo_core.generate.pipeline import Film, Generator
 from veo_core.generate.request import Request
+from veo_core.models.files import save_model
 from veo_core.models.text import TextConfig, TextEncoder
+from veo_core.models.transformer import JointTransformer
 from veo_core.records.drawing import CascadeSampler, Drawing, SamplerConfig
 from veo_core.storage import Store
 
@@ -193,19 +201,25 @@ def test_scheduler_chooses_the_solver(generator, pipe):
         other(PROMPTS, num_inference_steps=1)
 
 
-def test_model_of_ddpm_is_exported_with_a_scheduler_of_ddpm(generator):
-    models = tiny_models()
-    config = models["base"].config
-    objective = config.objective.model_copy(update={"prediction": "v"})
-    base = type(models["base"])(config.model_copy(update={"objective": objective})).eval()
-    ddpm = Generator(models["video_vae"], generator.audio_codec, base, models["upsampler"], generator.runtime)
-    pipeline = pipeline_of(ddpm)
-    assert isinstance(pipeline.scheduler, DDIMScheduler)
-    output = pipeline(
-        PROMPTS[0], num_inference_steps=2, generator=seeds(0), output_type="np", watermark=False
-    )
-    (film,) = ddpm.draw([Request(PROMPTS[0], sampler=SamplerConfig(steps=2))], seeds(0))
+@pytest.mark.parametrize(
+    ("solver", "scheduler"),
+    [("euler", DDIMScheduler), ("unipc", UniPCMultistepScheduler), ("ddpm", DDPMScheduler)],
+)
+def test_model_of_ddpm_is_exported_with_the_scheduler_that_it_is_drawn_with(tmp_path, solver, scheduler):
+    store = Store(str(tmp_path / "store"))
+    plain = tiny_models()["base"].config
+    objective = plain.objective.model_copy(update={"prediction": "v"})
+    base = JointTransformer(plain.model_copy(update={"objective": objective}))
+    loaded = Generator.load(files_of({**store_model(store), "base": save_model(base, store)}), store)
+    drawing = Drawing(sampler=SamplerConfig(solver=solver, steps=3))
+    ddpm = Generator(*models_of(loaded), loaded.runtime, drawing=drawing)
+    export_model(ddpm, tmp_path / "m")
+    pipe = DiffusionPipeline.from_pretrained(tmp_path / "m")
+    assert isinstance(pipe.scheduler, scheduler)
+    output = pipe(PROMPTS[0], generator=seeds(5), output_type="np", watermark=False)
+    (film,) = ddpm(PROMPTS[:1], seed=5)
     assert np.array_equal((output.frames[0] * 255).round().astype(np.uint8), film.frames)
+    assert np.array_equal(output.audio[0], film.audio)
 
 
 def test_frozen_text_encoder_travels_with_the_model(generator, tmp_path):

@@ -31,6 +31,10 @@ from veo_core.records.drawing import Drawing
 from veo_core.train.runtime import Runtime, RuntimeConfig
 
 
+_ALIGNMENT = 64
+"""Bytes: that of PyTorch's own allocations on a CPU."""
+
+
 class Part(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """One model of a cascade. Subclasses name the classes that it may be by the `kind` of its settings.
 
@@ -77,6 +81,7 @@ class Part(ModelMixin, ConfigMixin):  # type: ignore[misc]
             raise UsageError(
                 f"{path}: the weights belong to another configuration: {min(wrong)} does not fit config.json"
             )
+        _align(part)
         part.requires_grad_(False)
         return (part, info) if wants_info else part
 
@@ -137,3 +142,12 @@ def assembled(
         identity,
         drawing,
     )
+
+
+def _align(module: nn.Module) -> None:
+    """Copy weights that a mapped file holds at odd addresses: there some kernels sum in another order, and the
+    same model would draw pixels that differ by a rounding.
+    """
+    for weight in [*module.parameters(), *module.buffers()]:
+        if weight.data_ptr() % _ALIGNMENT:
+            weight.data = weight.data.clone()
