@@ -30,7 +30,6 @@ from veo_core.models.wan import WanCodec
 from veo_core.records.drawing import Drawing
 from veo_core.train.runtime import Runtime, RuntimeConfig
 
-
 _ALIGNMENT = 64
 """Bytes: that of PyTorch's own allocations on a CPU."""
 
