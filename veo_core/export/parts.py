@@ -144,8 +144,8 @@ def assembled(
 
 
 def _align(module: nn.Module) -> None:
-    """Copy weights that a mapped file holds at odd addresses: there some kernels sum in another order, and the
-    same model would draw pixels that differ by a rounding.
+    """Copy weights that a mapped file holds at odd addresses: there some kernels sum in another order, and
+    the same model would draw pixels that differ by a rounding.
     """
     for weight in [*module.parameters(), *module.buffers()]:
         if weight.data_ptr() % _ALIGNMENT:
