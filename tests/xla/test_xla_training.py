@@ -35,6 +35,20 @@ def store(tmp_path):
     return Store(str(tmp_path))
 
 
+@pytest.fixture
+def compiled(monkeypatch) -> list[int]:
+    """How many programs were compiled at the end of each step, that which makes the moments first."""
+    counts, step_done = [], Runtime.step_done
+
+    def counted(self: Runtime) -> None:
+        before = compilations()
+        step_done(self)
+        counts.append(compilations() - before)
+
+    monkeypatch.setattr(Runtime, "step_done", counted)
+    return counts
+
+
 def train(accelerator: str, store: Store, steps: int = 3, **changes) -> Manifest:
     """The stage's manifest after so many steps of the base model."""
     runtime = {**RUNTIME, "accelerator": accelerator}
@@ -92,9 +106,10 @@ def test_tensors_that_lie_over_devices_are_fetched_without_compiling():
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "muon"])
-def test_three_steps_on_xla_equal_those_of_eager_pytorch(store, optimiser):
+def test_three_steps_on_xla_are_one_program_and_equal_those_of_eager_pytorch(store, compiled, optimiser):
     # XLA goes first: autograd learns of devices at its first backward pass.
     xla = train("xla", store, optimiser=optimiser)
+    assert compiled == [1, 1, 0, 0]
     eager = train("cpu", store, optimiser=optimiser)
     rows, expected = history(xla, store), history(eager, store)
     assert [row["step"] for row in rows] == [1, 2, 3]
@@ -108,20 +123,12 @@ def test_three_steps_on_xla_equal_those_of_eager_pytorch(store, optimiser):
 
 
 @pytest.mark.parametrize("optimiser", ["adamw", "muon"])
-def test_a_step_s_program_is_compiled_once_also_for_a_run_that_goes_on(tmp_path, monkeypatch, optimiser):
-    compiled, step_done = [], Runtime.step_done
-
-    def counted(self: Runtime) -> None:
-        before = compilations()
-        step_done(self)
-        compiled.append(compilations() - before)
-
-    monkeypatch.setattr(Runtime, "step_done", counted)
+def test_a_step_s_program_is_compiled_once_also_for_a_run_that_goes_on(tmp_path, compiled, optimiser):
     run = small_run(optimiser)
     run.at = {4: KeyboardInterrupt()}
     with pytest.raises(KeyboardInterrupt):
         run.fit(Store(str(tmp_path)))
-    assert compiled == [1, 1, 0, 0]  # moments, then steps
+    assert compiled == [1, 1, 0, 0]
     compiled.clear()
     small_run(optimiser).fit(Store(str(tmp_path)))
     assert compiled[2:] == [0, 0]  # after the moments put back and the first step

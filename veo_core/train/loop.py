@@ -24,7 +24,7 @@ from veo_core.stage import Context
 from veo_core.train.checkpoint import Checkpoints, refuse_other_config
 from veo_core.train.events import Samples
 from veo_core.train.journal import Journal
-from veo_core.train.optimiser import OptimiserName, build_optimisers
+from veo_core.train.optimiser import OptimiserName, build_optimisers, lay_moments
 from veo_core.train.parallel import gather, parallelize, reshard, sync_gradients
 from veo_core.train.runtime import Runtime, RuntimeConfig
 from veo_core.train.state import TrainingState
@@ -113,7 +113,7 @@ def fit(
         refuse_other_config(note["config"], config, context)
         state.restore(tensors)
         history, tally, learned = note["history"], Tally(runtime, note["tally"]), note["learned"]
-    runtime.lay_moments(optimisers)
+    lay_moments(optimisers, runtime)
     journal = Journal(context, runtime, learned)
     meter = Meter(config.batch * config.accumulate, runtime, flops_per_clip, waited)
 

@@ -16,6 +16,8 @@ class StackedMuon(torch.optim.Muon):
     A small model has many small matrices, and PyTorch's Newton-Schulz iteration takes them one by one. Here
     those of one shape, or of one shape transposed, are a stack, so that a product is one call for all. The
     iteration is in bfloat16, as PyTorch's is, or in float32 where the device has no bfloat16.
+    Under XLA it stays on the device: PyTorch's calls `addmm` with factors, which torch-xla hands back to the
+    host, and so compiles and runs the whole step for each product.
     Momentum is kept under the same names: checkpoints fit either. Rates are scaled to AdamW's root mean
     square (`adjust_lr_fn="match_rms_adamw"`).
     """

@@ -1,5 +1,6 @@
 """Optimisers: AdamW for every weight, or Muon for the matrices inside blocks."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -59,9 +60,40 @@ def build_optimisers(
         {"params": [p for p in weights if p.dim() <= 1], "weight_decay": 0.0, "scale": 1.0},
     ]
     fused = runtime.accelerator in ("cpu", "cuda")
-    # XLA's program is to have no numbers of the host that change: see Runtime.varying
-    counted = runtime.accelerator == "xla"
+    counted = runtime.accelerator == "xla"  # steps, on the device: see Runtime.varying
     optimisers.append(
         torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.99), fused=fused, capturable=counted)
     )
     return optimisers
+
+
+def lay_moments(optimisers: Sequence[Optimizer], runtime: Runtime) -> None:
+    """Under XLA, lay the moments of optimisers over its devices like the weights, before the first step.
+
+    Left to the first step, new ones would be made inside that step's program, whole on each device. The
+    second step, which has them as inputs, would be another program: compiled anew, in minutes.
+    """
+    if runtime.accelerator != "xla":
+        return
+    for optimiser in optimisers:
+        if not optimiser.state:
+            _make_moments(optimiser)
+        for moments in optimiser.state.values():
+            runtime.spread(moments.values())
+    runtime.step_done()
+
+
+def _make_moments(optimiser: Optimizer) -> None:
+    """Take a step without gradient and decay, which changes no weight, and forget that it was taken."""
+    decays = [group["weight_decay"] for group in optimiser.param_groups]
+    for group in optimiser.param_groups:
+        group["weight_decay"] = 0.0
+        for p in group["params"]:
+            p.grad = torch.zeros_like(p)
+    optimiser.step()
+    optimiser.zero_grad(set_to_none=True)
+    for group, decay in zip(optimiser.param_groups, decays, strict=True):
+        group["weight_decay"] = decay
+    for moments in optimiser.state.values():
+        for moment in moments.values():
+            moment.zero_()

@@ -15,7 +15,7 @@ import resource
 import shutil
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -24,7 +24,6 @@ import torch
 import torch.distributed as dist
 from pydantic import Field
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from veo_core.errors import UsageError
 from veo_core.records.base import Record
@@ -173,25 +172,13 @@ class Runtime:
     def varying(self, number: float) -> float | Tensor:
         """A number that changes from step to step, for arithmetic on the device.
 
-        XLA gets a scalar of the device. Numbers of the host are inputs of its program too, but equal ones are
-        one input: where a number meets another by chance, the program is another and is compiled anew.
-        """
-        return number if self.accelerator != "xla" else torch.tensor(number).to(self.device)
-
-    def lay_moments(self, optimisers: Sequence[Optimizer]) -> None:
-        """Under XLA, lay the moments of optimisers over its devices like the weights, before the first step.
-
-        Left to the first step, new ones would be made inside that step's program, whole on each device. The
-        second step, which has them as inputs, would be another program: compiled anew, in minutes.
+        XLA gets a scalar of the device. Scalars of the host are inputs of its program too, but equal ones are
+        one input: where one meets another by chance, the program is another and is compiled anew. That holds
+        for tensors without dimensions, so the number travels as a vector of one.
         """
         if self.accelerator != "xla":
-            return
-        for optimiser in optimisers:
-            if not optimiser.state:
-                _make_moments(optimiser)
-            for moments in optimiser.state.values():
-                self.spread(moments.values())
-        self.step_done()
+            return number
+        return torch.tensor([number]).to(self.device).squeeze(0)
 
     def to_host(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Tensors on the CPU: copies of those that were elsewhere. Waits for the device.
@@ -348,22 +335,6 @@ def _xla_mesh(devices: int) -> Any:
     import torch_xla.distributed.spmd as spmd
 
     return spmd.Mesh(list(range(devices)), (devices,), ("data",))
-
-
-def _make_moments(optimiser: Optimizer) -> None:
-    """Take a step without gradient and decay, which changes no weight, and forget that it was taken."""
-    decays = [group["weight_decay"] for group in optimiser.param_groups]
-    for group in optimiser.param_groups:
-        group["weight_decay"] = 0.0
-        for p in group["params"]:
-            p.grad = torch.zeros_like(p)
-    optimiser.step()
-    optimiser.zero_grad(set_to_none=True)
-    for group, decay in zip(optimiser.param_groups, decays, strict=True):
-        group["weight_decay"] = decay
-    for moments in optimiser.state.values():
-        for moment in moments.values():
-            moment.zero_()
 
 
 def _laid_out(tensor: Tensor, devices: int, *, cut: bool = True) -> Tensor:
