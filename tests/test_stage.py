@@ -30,6 +30,7 @@ class SquareConfig(Record):
     upto: int = Field(default=8, ge=0, description="how many numbers to square")
     log: str = Field(default="", description="file that gets a line for each number squared")
     die_at: int = Field(default=-1, description="number at which the process dies")
+    die_again: bool = Field(default=False, description="at every try, not at the first only")
 
 
 class Square(Record):
@@ -46,7 +47,7 @@ class Work:
             raise UsageError("ninety-nine is too many")
         for number in numbers:
             if number == self.config.die_at:
-                if os.path.exists(self.config.log + ".alive"):
+                if os.path.exists(self.config.log + ".alive") and not self.config.die_again:
                     continue
                 open(self.config.log + ".alive", "w").close()
                 os.kill(os.getpid(), 9)
@@ -213,6 +214,21 @@ def test_what_the_user_can_mend_is_one_line_on_ray_too(square: StageRunner) -> N
     process = square("--executor", "ray", config={"upto": 100}, workers=2)
     assert process.returncode == 2
     assert "error: ninety-nine is too many" in process.stderr.splitlines()
+
+
+@pytest.mark.thorough
+def test_shard_whose_process_dies_is_tried_again_on_ray(square: StageRunner, tmp_path: Path) -> None:
+    process = square("--executor", "ray", config={"log": str(tmp_path / "log"), "die_at": 7}, workers=2)
+    assert process.returncode == 0, process.stderr
+    assert square.manifest.rows == 8
+
+
+@pytest.mark.thorough
+def test_shard_whose_process_always_dies_ends_the_stage_on_ray(square: StageRunner, tmp_path: Path) -> None:
+    config = {"log": str(tmp_path / "log"), "die_at": 7, "die_again": True}
+    process = square("--executor", "ray", config=config, workers=2)
+    assert process.returncode == 1
+    assert "WorkerCrashedError" in process.stderr
 
 
 def test_parts_of_a_stage_publish_nothing_and_leave_the_whole_run_nothing_to_do(

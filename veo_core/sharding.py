@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Generic, Literal, TypeVar
 
 import pyarrow as pa
@@ -25,6 +24,7 @@ ResultT = TypeVar("ResultT", bound=Record)
 ExecutorName = Literal["pool", "ray"]
 
 _SORTED_ROWS = 256
+_RAY_WAIT = 0.5  # seconds after which the finished tasks are counted
 _JOINED_TABLES = 16  # a table of one shard takes more memory for its schema and chunks than for its rows
 
 
@@ -106,7 +106,7 @@ def share_of(identity: str, count: int) -> int:
 
 
 def run_jobs(jobs: Sequence[ShardJob[Any, Any]], *, executor: ExecutorName, workers: int, label: str) -> None:
-    """Run shard jobs in a pool of processes, or with Ray Data."""
+    """Run shard jobs in a pool of processes, or on Ray."""
     if executor == "ray":
         done = _on_ray(jobs, workers)
     elif workers <= 1 or len(jobs) <= 1:
@@ -134,25 +134,28 @@ def _in_pool(jobs: Sequence[ShardJob[Any, Any]], workers: int) -> Iterator[str]:
 
 
 def _on_ray(jobs: Sequence[ShardJob[Any, Any]], workers: int) -> Iterator[str]:
-    """One row a shard, on the cluster at `RAY_ADDRESS` or on one that is started on this machine."""
+    """One task a shard, on the cluster at `RAY_ADDRESS` or on one that is started on this machine.
+
+    Tasks and not Ray Data: its threads ask for blocks until the process ends, and Ray ends a process whose
+    thread asks after `ray.shutdown`, before a problem could be told; and it repeats a task whose process
+    dies without end.
+    """
     if not jobs:
         return
     try:
         import ray
-        import ray.data
     except ImportError:
         raise UsageError("executor ray: Ray is not installed; install the extra `ray`") from None
     _start_ray(workers)
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False
     try:
-        references = [ray.put(job) for job in jobs]
-        rows = [{"number": number} for number in range(len(jobs))]
-        finished = ray.data.from_items(rows, override_num_blocks=len(rows)).map(partial(_run_row, references))
-        for row in finished.iter_rows():
-            if row["problem"]:
-                raise UsageError(row["problem"])
-            yield row["mark"]
+        task = ray.remote(_run_or_problem)
+        pending = [task.remote(job) for job in jobs]
+        while pending:
+            finished, pending = ray.wait(pending, num_returns=len(pending), timeout=_RAY_WAIT)
+            for mark, problem in ray.get(finished):
+                if problem:
+                    raise UsageError(problem)
+                yield mark
     finally:
         ray.shutdown()
 
@@ -179,17 +182,12 @@ def _start_ray(workers: int) -> None:
             ray.shutdown()
 
 
-def _run_row(references: Sequence[Any], row: dict[str, Any]) -> dict[str, Any]:
-    """Run the job of a row; what the user can mend comes back as text, since Ray keeps no cause of an
-    exception.
-    """
-    import ray
-
-    job = ray.get(references[row["number"]])
+def _run_or_problem(job: ShardJob[Any, Any]) -> tuple[str, str]:
+    """Run a job; what the user can mend comes back as text, since Ray keeps no cause of an exception."""
     try:
-        return {"mark": job(), "problem": ""}
+        return job(), ""
     except UsageError as error:
-        return {"mark": job.mark, "problem": str(error)}
+        return job.mark, str(error)
 
 
 def end_with_parent() -> None:

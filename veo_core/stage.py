@@ -45,7 +45,7 @@ class Context:
         seed: the seed of everything random in the stage.
         key: digest of the stage's code, configuration, seed and inputs; names its marks.
         workers: how many processes the stage may use.
-        executor: "pool" for processes of this machine, "ray" for Ray Data.
+        executor: "pool" for processes of this machine, "ray" for Ray.
         part: the part of the work to do, None for all of it.
     """
 
@@ -292,7 +292,7 @@ def stage_parser(interface: Interface) -> Parser:
     parser.add_argument(
         "--executor",
         choices=typing.get_args(ExecutorName),
-        help="processes of this machine or Ray Data (default: VEO_EXECUTOR, else pool)",
+        help="processes of this machine or Ray (default: VEO_EXECUTOR, else pool)",
     )
     add_output_flags(parser)
     return parser

@@ -57,7 +57,7 @@ class BaseRecipe(Record):
         description="'world' starts the world's judge on loopback; 'external' uses OPENAI_BASE_URL",
     )
     executor: ExecutorName = Field(
-        default="pool", description="'pool' uses this machine's processes; 'ray' uses Ray Data"
+        default="pool", description="'pool' uses this machine's processes; 'ray' uses Ray"
     )
     parts: int = Field(
         default=0, ge=0, le=64, description="tasks at a time for stages that work item by item; 0 for one"
