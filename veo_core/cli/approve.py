@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from veo_core.commandline import add_root, add_runs
 from veo_core.errors import UsageError
 from veo_core.records.base import read_yaml
 from veo_core.runner import runs
@@ -56,10 +57,8 @@ def add_parsers(subcommands: Any) -> None:
     gate.set_defaults(execute=_gate)
 
     for parser in (approve, gate):
-        parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
-        parser.add_argument(
-            "--root", default="store", metavar="URI", help="store of the evidence (default: store)"
-        )
+        add_runs(parser)
+        add_root(parser, "store of the evidence")
 
 
 def _approve(arguments: argparse.Namespace) -> int:

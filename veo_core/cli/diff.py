@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from veo_core.commandline import add_root, add_runs
 from veo_core.lineage.commits import repository
 from veo_core.lineage.diff import diff
 from veo_core.lineage.diff_text import difference_text
@@ -18,8 +19,8 @@ def add_parser(subcommands: Any) -> None:
     parser = subcommands.add_parser("diff", help="say what differs between two runs", description=__doc__)
     parser.add_argument("first", metavar="A", help="a run's id, the start of one, or 'latest'")
     parser.add_argument("second", metavar="B", help="likewise; changes are told from A to B")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
-    parser.add_argument("--root", default="store", metavar="URI", help="store of the runs (default: store)")
+    add_runs(parser)
+    add_root(parser, "store of the runs")
     parser.add_argument("--second-root", metavar="URI", help="store of B (default: that of A)")
     parser.add_argument(
         "--list",

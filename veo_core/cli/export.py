@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
+from veo_core.commandline import add_root, add_runs
 from veo_core.errors import UsageError
 from veo_core.lineage.evidence import gather
 from veo_core.lineage.exports import FORMATS
@@ -31,8 +32,8 @@ def add_parser(subcommands: Any) -> None:
     folder.add_argument(
         "--split", action="append", choices=get_args(Split), help="only this split; may be repeated"
     )
-    folder.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
-    folder.add_argument("--root", default="store", metavar="URI", help="store of the data (default: store)")
+    add_runs(folder)
+    add_root(folder, "store of the data")
     folder.set_defaults(execute=_export_folder)
     model = layouts.add_parser(
         "model",
@@ -43,8 +44,8 @@ def add_parser(subcommands: Any) -> None:
         "reference", metavar="REF", help="NAME, NAME@VERSION, a run's id, or 'latest' for the latest run"
     )
     model.add_argument("out", type=Path, metavar="OUT", help="a new folder")
-    model.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
-    model.add_argument("--root", default="store", metavar="URI", help="store of the model (default: store)")
+    add_runs(model)
+    add_root(model, "store of the model")
     model.set_defaults(execute=_export_model)
     lineage = layouts.add_parser(
         "lineage",
@@ -55,8 +56,8 @@ def add_parser(subcommands: Any) -> None:
     lineage.add_argument("run", metavar="RUN", help="a run's id, the start of one, or 'latest'")
     lineage.add_argument("out", type=Path, metavar="OUT", help="a new or empty folder")
     lineage.add_argument("--only", nargs="+", choices=FORMATS, help="only these formats")
-    lineage.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
-    lineage.add_argument("--root", default="store", metavar="URI", help="store of the data (default: store)")
+    add_runs(lineage)
+    add_root(lineage, "store of the data")
     lineage.set_defaults(execute=_export_lineage)
 
 

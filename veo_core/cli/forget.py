@@ -4,11 +4,11 @@ import argparse
 import getpass
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from veo_core.cli.run import cache_folder
 from veo_core.cli.ui import report_of
+from veo_core.commandline import add_root, add_runs
 from veo_core.errors import UsageError
 from veo_core.lineage.forget import Forgetting, Removal, Request
 from veo_core.lineage.forget_runs import REPORT
@@ -33,8 +33,8 @@ def add_parser(subcommands: Any) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="say what would be removed, and change nothing"
     )
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
-    parser.add_argument("--root", default="store", metavar="URI", help="store of the runs (default: store)")
+    add_runs(parser)
+    add_root(parser, "store of the runs")
     parser.set_defaults(execute=_execute)
 
 

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from veo_core.commandline import add_root, add_runs
 from veo_core.errors import UsageError
 from veo_core.progress import track
 
@@ -68,8 +69,8 @@ def add_parser(subcommands: Any) -> None:
     )
     parser.add_argument("--no-watermark", action="store_true", help="leave picture and sound unmarked")
     parser.add_argument("--no-manifest", action="store_true", help="leave the clips without a C2PA manifest")
-    parser.add_argument("--root", default="store", metavar="URI", help="store of the model (default: store)")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
+    add_root(parser, "store of the model")
+    add_runs(parser)
     parser.set_defaults(execute=_execute)
 
 

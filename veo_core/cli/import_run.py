@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from veo_core.commandline import add_runs
 from veo_core.errors import UsageError
 
 
@@ -36,7 +37,7 @@ def add_parser(subcommands: Any) -> None:
         metavar="URI",
         help="the run's root, where the platform does not tell it",
     )
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
+    add_runs(parser)
     parser.set_defaults(execute=_execute)
 
 

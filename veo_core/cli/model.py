@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from veo_core.cli.recipe import load_recipe
+from veo_core.commandline import add_root
 from veo_core.errors import UsageError
 from veo_core.storage import Store
 
@@ -24,9 +25,7 @@ def add_parser(subcommands: Any) -> None:
     which.add_argument("--preset", metavar="NAME", help="what `veo run --preset NAME` trains")
     which.add_argument("--config", type=Path, metavar="FILE", help="what `veo run --config FILE` trains")
     which.add_argument("--model", metavar="NAME@VERSION", help="a registered model")
-    describing.add_argument(
-        "--root", default="store", metavar="URI", help="store of --model (default: store)"
-    )
+    add_root(describing, "store of --model")
     describing.add_argument("--json", action="store_true", help="print JSON")
     describing.set_defaults(execute=_execute)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from veo_core.cli.diff import read_run
 from veo_core.cli.recipe import merge, parse_setting
+from veo_core.commandline import add_root, add_runs
 from veo_core.lineage.diff_text import change_lines, divergence_lines, stage_lines
 from veo_core.lineage.terminal import visible
 from veo_core.replay.replay import Replay, in_folder
@@ -37,8 +38,8 @@ def add_parser(subcommands: Any) -> None:
         "--out", type=Path, metavar="FOLDER", help="keep the replayed run and its store there"
     )
     parser.add_argument("--workers", type=int, metavar="N", help="tasks at a time (default: one a CPU)")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
-    parser.add_argument("--root", default="store", metavar="URI", help="store of the run (default: store)")
+    add_runs(parser)
+    add_root(parser, "store of the run")
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
     parser.set_defaults(execute=_execute)
 

@@ -15,6 +15,7 @@ from typing import Any
 from veo_core.cli.footage import footage_section
 from veo_core.cli.recipe import CURATION, STAGES, add_recipe_arguments, load_recipe, parameters
 from veo_core.cli.ui import report_of
+from veo_core.commandline import add_root, add_runs
 from veo_core.errors import UsageError
 from veo_core.records.run import RunRecord
 from veo_core.runner import docker, engine, ir, progress, service
@@ -48,8 +49,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--judge", choices=["world", "external"], help="who describes and judges clips")
     parser.add_argument("--judge-port", type=int, default=0, metavar="PORT", help="port of the world's judge")
-    parser.add_argument("--root", default="store", metavar="URI", help="store for data (default: store)")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
+    add_root(parser, "store for data")
+    add_runs(parser)
     parser.add_argument("--workers", type=int, metavar="N", help="tasks at a time (default: one a CPU)")
     parser.add_argument(
         "--executor",

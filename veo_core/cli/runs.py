@@ -2,10 +2,10 @@
 
 import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 from veo_core.cli import import_run
+from veo_core.commandline import add_runs
 from veo_core.runner import runs
 
 
@@ -22,7 +22,7 @@ def add_parsers(subcommands: Any) -> None:
     logs.set_defaults(execute=_log)
 
     for parser in (listing, logs):
-        parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
+        add_runs(parser)
 
 
 def _list(arguments: argparse.Namespace) -> int:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from veo_core.commandline import add_root, add_runs
 from veo_core.errors import UsageError
 from veo_core.runner import runs
 
@@ -39,10 +40,8 @@ def add_parser(subcommands: Any) -> None:
     agreement.add_argument("run", nargs="?", default=runs.LATEST, metavar="RUN", help="default: latest")
     agreement.set_defaults(execute=_agreement)
     for part in (annotate, agreement):
-        part.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
-        part.add_argument(
-            "--root", default="store", metavar="URI", help="store of the clips (default: store)"
-        )
+        add_runs(part)
+        add_root(part, "store of the clips")
         part.add_argument(
             "--readings",
             type=Path,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from veo_core.commandline import add_root, location
 from veo_core.errors import UsageError
 from veo_core.explorer.api import Api
 from veo_core.explorer.bundle import write_report
@@ -25,6 +26,7 @@ def add_parsers(subcommands: Any) -> None:
     )
     ui.add_argument(
         "--runs",
+        type=location,
         nargs="+",
         default=["runs"],
         metavar="FOLDER",
@@ -44,6 +46,7 @@ def add_parsers(subcommands: Any) -> None:
     report.add_argument("--out", type=Path, metavar="FILE", help="default: report.html in the run's folder")
     report.add_argument(
         "--runs",
+        type=location,
         default="runs",
         metavar="FOLDER",
         help="local, gs:// or s3:// (default: runs)",
@@ -51,9 +54,7 @@ def add_parsers(subcommands: Any) -> None:
     report.set_defaults(execute=_report)
 
     for parser in (ui, report):
-        parser.add_argument(
-            "--root", default="store", metavar="URI", help="store of the runs (default: store)"
-        )
+        add_root(parser, "store of the runs")
 
 
 def report_of(folder: Path, store: Store) -> Path:

@@ -2,10 +2,10 @@
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
 from veo_core.cli.diff import read_run
+from veo_core.commandline import add_root, add_runs
 from veo_core.lineage.verify import verify
 from veo_core.lineage.verify_text import verification_text
 from veo_core.runner import runs
@@ -19,8 +19,8 @@ def add_parser(subcommands: Any) -> None:
     parser.add_argument(
         "run", nargs="?", default=runs.LATEST, help="a run's id, the start of one, or 'latest'"
     )
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
-    parser.add_argument("--root", default="store", metavar="URI", help="store of the run (default: store)")
+    add_runs(parser)
+    add_root(parser, "store of the run")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(execute=_execute)
 

@@ -2,9 +2,9 @@
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any
 
+from veo_core.commandline import add_root, add_runs
 from veo_core.lineage.ask import Answer, answer
 from veo_core.lineage.why import Story
 from veo_core.lineage.why_artifact import ArtifactStory
@@ -32,8 +32,8 @@ def add_parser(subcommands: Any) -> None:
         "--run",
         help="look in this run alone: its id, the start of one, or 'latest' (default: all, the latest first)",
     )
-    parser.add_argument("--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="default: runs")
-    parser.add_argument("--root", default="store", metavar="URI", help="store of the run (default: store)")
+    add_runs(parser)
+    add_root(parser, "store of the run")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(execute=_execute)
 
