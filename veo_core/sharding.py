@@ -136,9 +136,9 @@ def _in_pool(jobs: Sequence[ShardJob[Any, Any]], workers: int) -> Iterator[str]:
 def _on_ray(jobs: Sequence[ShardJob[Any, Any]], workers: int) -> Iterator[str]:
     """One task a shard, on the cluster at `RAY_ADDRESS` or on one that is started on this machine.
 
-    Tasks and not Ray Data: its threads ask for blocks until the process ends, and Ray ends a process whose
-    thread asks after `ray.shutdown`, before a problem could be told; and it repeats a task whose process
-    dies without end.
+    Plain tasks, not Ray Data. That leaves threads which may ask Ray for blocks after `ray.shutdown`; Ray then
+    ends the process on the spot, before a problem could be told. It also repeats a task whose process dies
+    for ever; a plain one is tried four times.
     """
     if not jobs:
         return
