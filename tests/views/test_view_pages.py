@@ -111,6 +111,13 @@ def _beyond_the_page(url: str) -> list[str]:
     return [] if url.startswith("data:") or url == "about:srcdoc" else [url]
 
 
+_LOAD = """text => new Promise(loaded => {
+  const frame = document.querySelector('iframe');
+  frame.onload = loaded;
+  frame.srcdoc = text;
+})"""
+
+
 @pytest.fixture
 def show(browser: Any) -> Iterator[Any]:
     """Put a page into a platform's frame; the test fails on any error, message, dialog or request."""
@@ -124,11 +131,8 @@ def show(browser: Any) -> Iterator[Any]:
 
     def put(content: bytes) -> Any:
         host.set_content("<iframe sandbox='allow-scripts' style='width: 100%; height: 680px'></iframe>")
-        host.evaluate("text => { document.querySelector('iframe').srcdoc = text }", content.decode())
-        frame = host.frames[-1]
-        frame.wait_for_load_state()
-        frame.locator("h1").wait_for()
-        return frame
+        host.evaluate(_LOAD, content.decode())
+        return host.frames[-1]
 
     yield put
     context.close()
