@@ -49,7 +49,8 @@ class Work:
             if number == self.config.die_at:
                 if os.path.exists(self.config.log + ".alive") and not self.config.die_again:
                     continue
-                open(self.config.log + ".alive", "w").close()
+                with open(self.config.log + ".alive", "a") as stream:
+                    stream.write("died\\n")
                 os.kill(os.getpid(), 9)
             if self.config.log:
                 with open(self.config.log, "a") as stream:
@@ -229,6 +230,7 @@ def test_shard_whose_process_always_dies_ends_the_stage_on_ray(square: StageRunn
     process = square("--executor", "ray", config=config, workers=2)
     assert process.returncode == 1
     assert "WorkerCrashedError" in process.stderr
+    assert (tmp_path / "log.alive").read_text().split() == ["died"] * 4
 
 
 def test_parts_of_a_stage_publish_nothing_and_leave_the_whole_run_nothing_to_do(

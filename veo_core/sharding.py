@@ -24,6 +24,7 @@ ResultT = TypeVar("ResultT", bound=Record)
 ExecutorName = Literal["pool", "ray"]
 
 _SORTED_ROWS = 256
+_RAY_RETRIES = 3  # of a shard whose process dies
 _RAY_WAIT = 0.5  # seconds after which the finished tasks are counted
 _JOINED_TABLES = 16  # a table of one shard takes more memory for its schema and chunks than for its rows
 
@@ -138,7 +139,7 @@ def _on_ray(jobs: Sequence[ShardJob[Any, Any]], workers: int) -> Iterator[str]:
 
     Plain tasks, not Ray Data. That leaves threads which may ask Ray for blocks after `ray.shutdown`; Ray then
     ends the process on the spot, before a problem could be told. It also repeats a task whose process dies
-    for ever; a plain one is tried four times.
+    for ever.
     """
     if not jobs:
         return
@@ -148,7 +149,7 @@ def _on_ray(jobs: Sequence[ShardJob[Any, Any]], workers: int) -> Iterator[str]:
         raise UsageError("executor ray: Ray is not installed; install the extra `ray`") from None
     _start_ray(workers)
     try:
-        task = ray.remote(_run_or_problem)
+        task = ray.remote(max_retries=_RAY_RETRIES)(_run_or_problem)
         pending = [task.remote(job) for job in jobs]
         while pending:
             finished, pending = ray.wait(pending, num_returns=len(pending), timeout=_RAY_WAIT)

@@ -111,11 +111,11 @@ def _beyond_the_page(url: str) -> list[str]:
     return [] if url.startswith("data:") or url == "about:srcdoc" else [url]
 
 
-_LOAD = """text => new Promise(loaded => {
+_LOAD = """text => {
   const frame = document.querySelector('iframe');
-  frame.onload = loaded;
+  frame.onload = () => { frame.dataset.loaded = '' };
   frame.srcdoc = text;
-})"""
+}"""
 
 
 @pytest.fixture
@@ -132,6 +132,7 @@ def show(browser: Any) -> Iterator[Any]:
     def put(content: bytes) -> Any:
         host.set_content("<iframe sandbox='allow-scripts' style='width: 100%; height: 680px'></iframe>")
         host.evaluate(_LOAD, content.decode())
+        host.locator("iframe[data-loaded]").wait_for()
         return host.frames[-1]
 
     yield put

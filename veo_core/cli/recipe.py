@@ -57,7 +57,8 @@ class BaseRecipe(Record):
         description="'world' starts the world's judge on loopback; 'external' uses OPENAI_BASE_URL",
     )
     executor: ExecutorName = Field(
-        default="pool", description="'pool' uses this machine's processes; 'ray' uses Ray"
+        default="pool",
+        description="'pool': processes of this machine; 'ray': the cluster at RAY_ADDRESS, or a local one",
     )
     parts: int = Field(
         default=0, ge=0, le=64, description="tasks at a time for stages that work item by item; 0 for one"
