@@ -311,6 +311,20 @@ def test_only_as_many_changes_as_asked_for_are_listed_and_all_are_counted(pair: 
     assert (data.clips_changed, len(data.clips)) == (50, 5)
 
 
+def test_runs_that_decided_alike_are_compared_and_no_clip_differs(pair: Pair) -> None:
+    table = pair.store.put_table(
+        [Decision(item="1", source="s", stage="prepare", verdict="kept")], Decision
+    )  # fmt: skip
+    pair.task("prepare", [Manifest(stage="p", config_digest="c", tables={"ledger": table})] * 2)
+    pair.write()
+
+    difference = pair.difference()
+    assert difference.notes == []
+    assert difference.data is not None
+    assert (difference.data.first_kept, difference.data.second_kept) == (1, 1)
+    assert difference.data.clips == []
+
+
 def test_figures_of_both_evaluations_stand_side_by_side_with_their_intervals(pair: Pair) -> None:
     made = [SyntheticRun.evaluation(pair._sides[0], count) for count in (8, 6)]
     pair.task("evaluate", made)

@@ -91,7 +91,7 @@ class _Side:
 
     def details(self, tasks: Sequence[str], items: Sequence[str]) -> dict[str, ClipFate]:
         """The whole decision with which each of `items` ended."""
-        wanted = pc.field("item").isin(items)
+        wanted = pc.field("item").isin(pa.array(items, pa.string()))
         found = {}
         for task in tasks:
             for row in self._read(self.ledgers[task], ["item", *_FATE], wanted).to_pylist():
